@@ -1,0 +1,200 @@
+"""How the program reaches PostgreSQL: roles, transactions, migrations. No statement of business.
+
+Every transaction speaks for somebody, and the database enforces it (row-level security, forced):
+
+    liandai_app       a member institution: sees what its participation and consents give it
+    liandai_auditor   reads everything the ledger holds, writes nothing
+    liandai_service   the clock and the sequencer: every book, but no UPDATE or DELETE of records
+
+A connection starts as `liandai_app` for nobody, so a transaction that forgot to say for whom it
+speaks sees nothing.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from ledger.errors import LiandaiError
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+SCHEMAS = ("api", "negotiation", "syndicate", "ledger")
+MIGRATION_LOCK = 7_310_578
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """For whom a transaction speaks."""
+
+    role: Literal["liandai_app", "liandai_auditor", "liandai_service"]
+    institution: str
+
+
+SERVICE = Standing("liandai_service", "")
+NOBODY = Standing("liandai_app", "")
+
+
+class Database:
+    """One pool of connections to one installation's database."""
+
+    def __init__(self, url: str, *, pool_size: int, statement_timeout_ms: int) -> None:
+        self._engine: AsyncEngine = create_async_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=30,
+            pool_pre_ping=False,
+            connect_args={
+                "timeout": 10,
+                "server_settings": {
+                    "role": NOBODY.role,
+                    "timezone": "UTC",
+                    "application_name": "liandai",
+                    "statement_timeout": str(statement_timeout_ms),
+                    "idle_in_transaction_session_timeout": str(10 * statement_timeout_ms),
+                },
+            },
+        )
+
+    @asynccontextmanager
+    async def transaction(
+        self, standing: Standing, *, read_only: bool = False
+    ) -> AsyncIterator[AsyncConnection]:
+        """One transaction that speaks for `standing`: committed at the end, rolled back on error.
+
+        A cancelled task leaves the connection in an unknown state, so it is thrown away.
+        """
+        async with self._engine.connect() as conn:
+            try:
+                async with conn.begin():
+                    if read_only:
+                        await conn.execute(text("SET TRANSACTION READ ONLY"))
+                    await conn.execute(
+                        text(
+                            "SELECT set_config('role', :role, true), "
+                            "set_config('app.institution', :institution, true)"
+                        ),
+                        {"role": standing.role, "institution": standing.institution},
+                    )
+                    yield conn
+            except asyncio.CancelledError:
+                await conn.invalidate()
+                raise
+
+    async def close(self) -> None:
+        """After the call no connection is open."""
+        await self._engine.dispose()
+
+
+class SchemaMismatch(LiandaiError):
+    """The database holds something this program does not know how to work with."""
+
+
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def newest_revision() -> str:
+    """The schema revision that this program needs."""
+    revision = ScriptDirectory.from_config(_alembic()).get_current_head()
+    assert revision is not None, "the migrations form one line"
+    return revision
+
+
+def _upgrade(connection: Connection) -> None:
+    config = _alembic()
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise SchemaMismatch(
+            "the database's schema is newer than this program: "
+            f"it is at {_revision(connection)}, this program knows up to {newest_revision()}"
+        ) from error
+
+
+def _revision(connection: Connection) -> str | None:
+    context = MigrationContext.configure(
+        connection, opts={"version_table": "schema_version", "version_table_schema": "public"}
+    )
+    return context.get_current_revision()
+
+
+@asynccontextmanager
+async def _owner(url: str) -> AsyncIterator[AsyncConnection]:
+    """A transaction as the login of the DSN itself, outside the pool and its roles."""
+    engine = create_async_engine(url, connect_args={"timeout": 10})
+    try:
+        async with engine.begin() as conn:
+            yield conn
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) == "42501":
+            raise SchemaMismatch(
+                "the database's login may not set up the schema: it needs CREATE on the database "
+                f"and CREATEROLE ({error.orig})"
+            ) from error
+        raise
+    finally:
+        await engine.dispose()
+
+
+async def migrate(url: str) -> tuple[str | None, str]:
+    """(revision before, revision after): the database is at this program's newest schema.
+
+    Raises SchemaMismatch where the database is newer, or holds foreign tables under our names.
+    """
+    async with _owner(url) as conn:
+        await conn.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+        before = await conn.run_sync(_revision)
+        if before is None and await _taken(conn):
+            raise SchemaMismatch(
+                "the database has schemas named ledger, syndicate, negotiation or api that are "
+                "not Liandai's: give it a database of its own"
+            )
+        await conn.run_sync(_upgrade)
+        after = await conn.run_sync(_revision)
+    assert after is not None, "an upgrade ends at a revision"
+    return before, after
+
+
+async def _taken(conn: AsyncConnection) -> bool:
+    found: Any = await conn.scalar(
+        text("SELECT count(*) FROM pg_namespace WHERE nspname = ANY(:names)"),
+        {"names": list(SCHEMAS)},
+    )
+    return bool(found)
+
+
+async def purpose(url: str) -> str | None:
+    """What the installation in this database is for (`demo` or `production`), or None if none."""
+    async with _owner(url) as conn:
+        if await conn.run_sync(_revision) is None:
+            return None
+        return await conn.scalar(text("SELECT purpose FROM api.installation"))
+
+
+async def clear_demo(url: str) -> None:
+    """The database holds no installation any more; only one marked `demo` is ever removed."""
+    found = await purpose(url)
+    if found is not None and found != "demo":
+        raise SchemaMismatch(
+            f"the database holds a {found} installation; the demo uses an empty database or "
+            "one that an earlier demo made"
+        )
+    async with _owner(url) as conn:
+        for schema in SCHEMAS:
+            await conn.execute(text(f"DROP SCHEMA IF EXISTS {schema} CASCADE"))
+        await conn.execute(text("DROP TABLE IF EXISTS public.schema_version"))

@@ -1,0 +1,243 @@
+"""How a state change is answered once, for ever, whatever the network does to it.
+
+A command runs in one transaction that speaks for the asker's institution: what it records, what it
+posts and the answer itself commit together under the client's Idempotency-Key. The same key with
+the same bytes is answered the same bytes again; with other bytes it is refused; while the first is
+still under way, 409. A refusal changes nothing but is an answer too: it is kept under the key, and
+stands as a leaf of its own in the log of the book it concerned (I5, I7).
+"""
+
+import hashlib
+import re
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from litestar import Request, Response
+from litestar.di import NamedDependency
+from litestar.params import HeaderParameter
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api import problems, store
+from api.database import SERVICE, Database, Standing
+from api.identity import Asker
+from ledger import service as ledger
+from ledger.errors import Absent, LiandaiError, Refused, WrongInput
+from ledger.leaves import Actor, Leaf
+from ledger.signatures import Signer
+
+T = TypeVar("T")
+KEY = re.compile(r"[A-Za-z0-9._:-]{8,128}")
+JSON = "application/json"
+
+IdempotencyKey = Annotated[
+    str,
+    HeaderParameter(
+        name="Idempotency-Key",
+        description="The client's own name for this command, kept for ever: 8 to 128 of "
+        "A-Z a-z 0-9 . _ : -",
+        pattern=r"^[A-Za-z0-9._:-]{8,128}$",
+    ),
+]
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """What a use case is given: an open connection, who acts, and the server's clock."""
+
+    conn: AsyncConnection
+    actor: Actor
+    now: datetime
+    command: str
+
+    def leaf_id(self, number: int) -> str:
+        """The name of the n-th leaf of this command: its key, so that it can stand only once."""
+        return f"{self.command}:{number}"
+
+
+class Desk:
+    """The counter behind every route: it runs commands and queries for the person who asks."""
+
+    def __init__(self, request: Request[Any, Any, Any]) -> None:
+        self._request = request
+        self._database: Database = request.app.state.database
+        self._signer: Signer = request.app.state.signer
+        self.asker: Asker = request.scope["state"]["asker"]
+
+    async def ask(
+        self,
+        question: Callable[[AsyncConnection], Awaitable[T]],
+        *,
+        standing: Standing | None = None,
+    ) -> T:
+        """The answer to a question that changes nothing: its transaction can only read."""
+        async with self._database.transaction(
+            standing or self.asker.standing, read_only=True
+        ) as conn:
+            return await question(conn)
+
+    async def command(
+        self,
+        use_case: Callable[[Work], Awaitable[T]],
+        *,
+        key: str,
+        book: str | None = None,
+        standing: Standing | None = None,
+        status: int = 201,
+    ) -> Response[T]:
+        """The use case's answer, given once for ever under the key.
+
+        The bytes are encoded here, once, so that a repeat is answered byte for byte.
+
+        book      whose log a refusal is recorded in, where the asker takes part in it
+        standing  another standing than the asker's own, for what only the service may do
+        """
+        asked_as = standing or self.asker.standing
+        request_hash = await self._request_hash()
+        now = datetime.now(UTC)
+        work_name = f"{self.asker.institution}:{key}"
+        try:
+            async with self._database.transaction(asked_as) as conn:
+                known = await self._known(conn, key=key, request_hash=request_hash)
+                if known is not None:
+                    return known
+                work = Work(conn=conn, actor=self.asker.actor, now=now, command=work_name)
+                body = msgspec.json.encode(await use_case(work))
+                await self._keep(
+                    conn, key=key, request_hash=request_hash, status=status, body=body, now=now
+                )
+        except (Refused, WrongInput) as error:
+            return await self._refused(
+                error, asked_as, key=key, request_hash=request_hash, book=book, now=now
+            )
+        answered: Response[Any] = Response(content=body, status_code=status, media_type=JSON)
+        return answered
+
+    async def _request_hash(self) -> bytes:
+        request = self._request
+        digest = hashlib.sha256()
+        for part in (request.method.encode(), request.scope["raw_path"], await request.body()):
+            digest.update(len(part).to_bytes(8, "big") + part)
+        return digest.digest()
+
+    async def _known(
+        self, conn: AsyncConnection, *, key: str, request_hash: bytes
+    ) -> Response[Any] | None:
+        """The answer already given under the key; the key is this transaction's otherwise."""
+        institution = self.asker.institution
+        if not await store.one_at_a_time(conn, institution=institution, key=key):
+            raise problems.HttpRefusal(
+                409, "in-flight", "the same Idempotency-Key is being answered; ask again"
+            )
+        given = await store.answer(conn, institution=institution, key=key)
+        if given is None:
+            return None
+        if given.request_hash != request_hash:
+            raise problems.HttpRefusal(
+                422, "key-reused", "this Idempotency-Key was used for another request"
+            )
+        return Response(
+            content=given.body,
+            status_code=given.status,
+            media_type=given.media_type,
+            headers={"idempotency-replayed": "true"},
+        )
+
+    async def _keep(
+        self,
+        conn: AsyncConnection,
+        *,
+        key: str,
+        request_hash: bytes,
+        status: int,
+        body: bytes,
+        now: datetime,
+        media_type: str = JSON,
+    ) -> None:
+        await store.add_answer(
+            conn,
+            institution=self.asker.institution,
+            key=key,
+            request_hash=request_hash,
+            status=status,
+            media_type=media_type,
+            body=body,
+            answered_at=now,
+        )
+
+    async def _refused(
+        self,
+        error: LiandaiError,
+        standing: Standing,
+        *,
+        key: str,
+        request_hash: bytes,
+        book: str | None,
+        now: datetime,
+    ) -> Response[Any]:
+        """The refusal as an answer kept for ever, and as a leaf where a book is concerned."""
+        request_id = str(self._request.scope["state"]["request_id"])
+        problem, headers = problems.problem_of(error, request_id=request_id)
+        body = msgspec.json.encode(problem)
+        async with self._database.transaction(standing) as conn:
+            known = await self._known(conn, key=key, request_hash=request_hash)
+            if known is not None:
+                return known
+            if book is not None and isinstance(error, Refused):
+                await self._record(conn, error, book=book, key=key, now=now)
+            await self._keep(
+                conn,
+                key=key,
+                request_hash=request_hash,
+                status=problem.status,
+                body=body,
+                now=now,
+                media_type=problems.MEDIA_TYPE,
+            )
+        return Response(
+            content=body,
+            status_code=problem.status,
+            media_type=problems.MEDIA_TYPE,
+            headers=headers,
+        )
+
+    async def _record(
+        self, conn: AsyncConnection, error: Refused, *, book: str, key: str, now: datetime
+    ) -> None:
+        try:
+            held = await ledger.hold(conn, book=book)
+        except Absent:
+            return  # no part in the book, or no such book: nothing of the try enters it
+        subject = {
+            "type": "Refused",
+            "code": error.code,
+            "asked": f"{self._request.method} {self._request.route_handler.name or ''}".strip(),
+        }
+        await ledger.append(
+            conn,
+            [
+                Leaf(
+                    book=book,
+                    kind="refusal",
+                    leaf_id=f"{self.asker.institution}:{key}:refused",
+                    subject=subject,
+                    entries=(),
+                    value_date=held.open_day,
+                    booking_date=held.open_day,
+                    recorded_at=now,
+                    actor=self.asker.actor,
+                    corrects=None,
+                )
+            ],
+        )
+
+
+async def provide_desk(request: Request[Any, Any, Any]) -> Desk:
+    """The desk of this request; its guards have already found the asker."""
+    return Desk(request)
+
+
+AtDesk = NamedDependency[Desk]
+"""How a handler asks for the desk of its request."""
+
+__all__ = ["JSON", "SERVICE", "AtDesk", "Desk", "IdempotencyKey", "Work", "provide_desk"]

@@ -1,0 +1,5 @@
+"""Every route, one module a noun. A handler reads the request and calls a service."""
+
+from api.routes import health, parties
+
+ROUTES = (*health.HANDLERS, *parties.HANDLERS)

@@ -1,0 +1,105 @@
+"""How a JSON document is read strictly and written canonically. It never touches files.
+
+Reading refuses what a lenient parser lets through: duplicate keys, NaN and Infinity, bytes that are
+not UTF-8, numbers beyond 2^53 - 1. Writing follows RFC 8785 (JCS), so equal values have equal bytes
+and a signature or a hash over them means one thing.
+"""
+
+import json
+from typing import Any, TypeVar
+
+import msgspec
+import rfc8785
+
+from ledger.errors import WrongInput
+
+T = TypeVar("T")
+
+MAX_SAFE_INTEGER = 2**53 - 1
+MAX_DEPTH = 64
+
+
+def read_json(raw: bytes, *, place: str = "$") -> Any:
+    """The value of one JSON document (RFC 8259), read strictly.
+
+    place  what a refusal calls the document's root
+    Raises WrongInput naming the offence; a duplicate key is named by its own name.
+    """
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise WrongInput(place, "UTF-8 text") from error
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        seen: dict[str, Any] = {}
+        for key, value in items:
+            if key in seen:
+                raise WrongInput(f"{place}…{key}", "each key once, not a duplicate key")
+            seen[key] = value
+        return seen
+
+    def constant(name: str) -> Any:
+        raise WrongInput(place, f"a finite number, not {name}")
+
+    def integer(digits: str) -> int:
+        if len(digits) > 17 or abs(int(digits)) > MAX_SAFE_INTEGER:
+            raise WrongInput(place, "integers of at most 2^53-1")
+        return int(digits)
+
+    try:
+        value = json.loads(
+            text, object_pairs_hook=pairs, parse_constant=constant, parse_int=integer
+        )
+    except RecursionError as error:
+        raise WrongInput(place, f"at most {MAX_DEPTH} levels of nesting") from error
+    except json.JSONDecodeError as error:
+        raise WrongInput(
+            f"{place} line {error.lineno} column {error.colno}", f"JSON ({error.msg})"
+        ) from error
+    _check_shape(value, place=place, depth=0)
+    return value
+
+
+def _check_shape(value: Any, *, place: str, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise WrongInput(place, f"at most {MAX_DEPTH} levels of nesting")
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _check_text(key, place=place)
+            _check_shape(inner, place=f"{place}.{key}", depth=depth + 1)
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            _check_shape(inner, place=f"{place}[{index}]", depth=depth + 1)
+    elif isinstance(value, str):
+        _check_text(value, place=place)
+    elif isinstance(value, float) and value in (float("inf"), float("-inf")):
+        raise WrongInput(place, "a finite number")
+
+
+def _check_text(value: str, *, place: str) -> None:
+    """PostgreSQL stores no NUL and UTF-8 has no lone surrogate: both are refused by name."""
+    if "\x00" in value or any("\ud800" <= char <= "\udfff" for char in value):
+        raise WrongInput(place, "text without NUL or lone surrogates")
+
+
+def convert(value: Any, shape: type[T], *, place: str = "$") -> T:
+    """`value` as a msgspec type; unknown fields and wrong types are refused by JSON path."""
+    try:
+        return msgspec.convert(value, shape, strict=True)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `")
+        where = path.rstrip("`").replace("$", place, 1) if path else place
+        raise WrongInput(where, message[:1].lower() + message[1:]) from error
+
+
+def read_document(raw: bytes, shape: type[T], *, place: str = "$") -> T:
+    """One strict JSON document as a msgspec type; see `read_json` and `convert`."""
+    return convert(read_json(raw, place=place), shape, place=place)
+
+
+def canonical(value: Any) -> bytes:
+    """The RFC 8785 bytes of a value: dicts, lists, strings, integers, booleans, None, Structs.
+
+    Floats are refused: nothing we sign or hash holds one. A Struct is written as msgspec would.
+    """
+    return rfc8785.dumps(msgspec.to_builtins(value, builtin_types=()))

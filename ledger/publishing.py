@@ -1,0 +1,252 @@
+"""How what is recorded becomes a signed head that anyone can hold us to: the one sequencer.
+
+Positions are given under the book's row lock inside the recording transaction, so a committed size
+means committed leaves below it: no gap, no late arrival. The sequencer takes committed leaves only,
+hashes their stored bytes again, extends the tree from the last published frontier, signs a
+checkpoint, and commits each book's head as a leaf of the top log, so that no member can be shown a
+different world. It runs in one place at a time.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger import merkle, notes, store
+from ledger.errors import Absent, Conflict, LiandaiError
+from ledger.leaves import Leaf
+from ledger.service import SYSTEM, append, hold
+from ledger.signatures import Signer
+
+TOP = "top"
+
+
+class LogDamaged(LiandaiError):
+    """Stored bytes do not hash to the stored leaf hash: this book is published no further."""
+
+    def __init__(self, *, book: str, position: int) -> None:
+        super().__init__(f"leaf {position} of book {book} does not hash to what was recorded")
+        self.book = book
+        self.position = position
+
+
+class Published(msgspec.Struct, frozen=True, kw_only=True):
+    """A head just signed."""
+
+    book: str
+    size: int
+    root: bytes
+
+
+async def publish(
+    conn: AsyncConnection, *, installation: str, signer: Signer, now: datetime
+) -> list[Published]:
+    """Every committed leaf is under a signed checkpoint, each book's head under the top log's.
+
+    Returns the heads signed now, the top log's last; nothing while another publisher is at work.
+    Raises LogDamaged at the first leaf whose bytes were altered before publication.
+    """
+    if not await store.one_publisher(conn):
+        return []
+    heads = [
+        await _extend(
+            conn,
+            book=row.book_id,
+            size=row.size,
+            installation=installation,
+            signer=signer,
+            now=now,
+        )
+        for row in await store.unpublished(conn)
+    ]
+    if heads:
+        heads.append(
+            await _publish_top(conn, heads, installation=installation, signer=signer, now=now)
+        )
+    return heads
+
+
+async def _publish_top(
+    conn: AsyncConnection,
+    heads: Sequence[Published],
+    *,
+    installation: str,
+    signer: Signer,
+    now: datetime,
+) -> Published:
+    held = await hold(conn, book=TOP)
+    await append(
+        conn,
+        [
+            Leaf(
+                book=TOP,
+                kind="head",
+                leaf_id=f"head:{head.book}:{head.size}",
+                subject={
+                    "type": "Head",
+                    "book": head.book,
+                    "size": head.size,
+                    "root": head.root.hex(),
+                },
+                entries=(),
+                value_date=held.open_day,
+                booking_date=held.open_day,
+                recorded_at=now,
+                actor=SYSTEM,
+                corrects=None,
+            )
+            for head in heads
+        ],
+    )
+    return await _extend(
+        conn,
+        book=TOP,
+        size=held.size + len(heads),
+        installation=installation,
+        signer=signer,
+        now=now,
+    )
+
+
+async def _extend(
+    conn: AsyncConnection,
+    *,
+    book: str,
+    size: int,
+    installation: str,
+    signer: Signer,
+    now: datetime,
+) -> Published:
+    head = await store.head(conn, book=book)
+    frontier = merkle.EMPTY if head is None else merkle.Frontier(head.size, tuple(head.frontier))
+    hashes: list[bytes] = []
+    for leaf in await store.leaf_bytes(
+        conn, book=book, from_position=frontier.size, to_position=size
+    ):
+        if merkle.leaf_hash(leaf.bytes) != leaf.hash:
+            raise LogDamaged(book=book, position=leaf.position)
+        hashes.append(leaf.hash)
+    if len(hashes) != size - frontier.size:
+        raise LogDamaged(book=book, position=frontier.size + len(hashes))
+    frontier, finished = frontier.append(hashes)
+    root = frontier.root()
+    checkpoint = notes.Checkpoint(
+        origin=notes.origin(installation=installation, book=book),
+        size=size,
+        root=root,
+    )
+    await store.publish(
+        conn,
+        book=book,
+        size=size,
+        root=root,
+        frontier=frontier.peaks,
+        subtrees=finished,
+        note=notes.sign_checkpoint(checkpoint, name=installation, signer=signer).decode(),
+        published_at=now,
+    )
+    return Published(book=book, size=size, root=root)
+
+
+class NoSuchHead(Absent):
+    """No checkpoint of that book and size is published."""
+
+
+class Witnessed(msgspec.Struct, frozen=True, kw_only=True):
+    """A published checkpoint with the cosignatures received for it."""
+
+    book: str
+    size: int
+    root: bytes
+    note: bytes
+
+
+async def checkpoint(conn: AsyncConnection, *, book: str, size: int | None = None) -> Witnessed:
+    """The checkpoint of that size (the latest), with every cosignature received so far."""
+    row = await store.checkpoint(conn, book=book, size=size)
+    if row is None:
+        raise NoSuchHead(f"no checkpoint of book {book}" + (f" at {size}" if size else ""))
+    lines = await store.cosignatures(conn, book=book, size=row.size)
+    note = notes.with_signatures(row.note.encode(), [line.encode() for line in lines])
+    return Witnessed(book=book, size=row.size, root=row.root, note=note)
+
+
+class TooSmall(Conflict):
+    """A proof about a leaf the asked size does not hold, or between sizes out of order."""
+
+    code = "no-such-proof"
+
+
+async def inclusion(conn: AsyncConnection, *, book: str, position: int, size: int) -> list[bytes]:
+    """The RFC 6962 audit path of a leaf in the tree of that published size, bottom up."""
+    await checkpoint(conn, book=book, size=size)
+    if not 0 <= position < size:
+        raise TooSmall(f"leaf {position} is not in the first {size} leaves")
+    return await _with_nodes(
+        conn,
+        book=book,
+        proof=lambda node: merkle.inclusion_proof(index=position, size=size, node=node),
+    )
+
+
+async def consistency(
+    conn: AsyncConnection, *, book: str, old_size: int, new_size: int
+) -> list[bytes]:
+    """The RFC 6962 consistency proof between two sizes, the later one published."""
+    await checkpoint(conn, book=book, size=new_size)
+    if not 0 < old_size <= new_size:
+        raise TooSmall(f"no proof from size {old_size} to {new_size}")
+    return await _with_nodes(
+        conn,
+        book=book,
+        proof=lambda node: merkle.consistency_proof(
+            old_size=old_size, new_size=new_size, node=node
+        ),
+    )
+
+
+async def _with_nodes(
+    conn: AsyncConnection, *, book: str, proof: Callable[[merkle.Lookup], list[bytes]]
+) -> list[bytes]:
+    """The proof made twice: first to learn which subtrees it asks for, then with them."""
+    wanted: list[tuple[int, int]] = []
+
+    def note_down(level: int, index: int) -> bytes:
+        wanted.append((level, index))
+        return merkle.EMPTY_ROOT
+
+    proof(note_down)
+    found = await store.subtrees(conn, book=book, wanted=wanted)
+    return proof(lambda level, index: found[level, index])
+
+
+async def cosign(
+    conn: AsyncConnection,
+    *,
+    book: str,
+    size: int,
+    line: bytes,
+    witness: notes.VerifierKey,
+    installation: str,
+    signer: Signer,
+    now: datetime,
+) -> None:
+    """The witness's cosignature stands under that checkpoint; a repeat changes nothing.
+
+    Raises NoSuchHead, and WrongInput or NotSigned where the line is not the witness's signature of
+    exactly this checkpoint.
+    """
+    head = await checkpoint(conn, book=book, size=size)
+    log = notes.VerifierKey(installation, notes.ED25519, signer.public)
+    opened = notes.open_checkpoint(
+        notes.with_signatures(head.note, [line]),
+        origin=notes.origin(installation=installation, book=book),
+        log=log,
+        witnesses=[witness],
+    )
+    if witness not in [signed.key for signed in opened.cosignatures]:
+        raise notes.NotSigned(f"{witness.name} has not signed this checkpoint")
+    await store.add_cosignature(
+        conn, book=book, size=size, witness=witness.name, line=line.decode(), received_at=now
+    )

@@ -1,0 +1,363 @@
+"""What the ledger does for its callers: open a book, append to it, close its day, answer balances.
+
+Every function takes an open connection, never commits and never reads the clock. The connection's
+standing decides what may be written and which rows exist (row-level security); nothing here widens
+it.
+
+    phase of an append            round trips
+    hold the book (row lock)      1      only where the caller decides on the book's state
+    append leaves and postings    1      one statement checks and writes everything
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger import leaves, merkle, seals, store
+from ledger.documents import canonical
+from ledger.entries import Account, Entry, check_whole
+from ledger.errors import Absent, Conflict, WrongInput
+from ledger.leaves import Actor, Leaf
+
+SYSTEM = Actor(institution="liandai", user="system")
+"""Who acts when the clock does."""
+
+FACT_KINDS = ("transaction", "record")
+
+
+class HeldBook(msgspec.Struct, frozen=True):
+    """A book whose row this transaction holds: nobody else appends until it ends."""
+
+    book: str
+    open_day: date
+    size: int
+
+
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+    """One leaf as it stands in the log, without its verbatim bytes.
+
+    position  its index in the book's log, from 0; commit order
+    """
+
+    position: int
+    leaf_id: str
+    kind: str
+    subject: dict[str, Any]
+    actor: Actor
+    corrects: str | None
+    value_date: date
+    booking_date: date
+    recorded_at: datetime
+    hash: bytes
+
+
+class Balance(msgspec.Struct, frozen=True):
+    """One account's balance: debit positive, credit negative, minor units."""
+
+    account: Account
+    balance_minor: int
+
+
+class NotPublished(Conflict):
+    """The question is about a position beyond the last published one; its answer could change."""
+
+    code = "beyond-published"
+
+
+class NoBusinessDay(Conflict):
+    """No business day is open: the operator has not opened the first one."""
+
+    code = "no-business-day"
+
+
+async def open_book(
+    conn: AsyncConnection,
+    *,
+    book: str,
+    purpose: str,
+    lead: str | None,
+    members: Sequence[str],
+    salt: bytes,
+) -> date:
+    """The book is there, empty, on the installation's open business day, which is returned.
+
+    salt  32 random bytes that hide balances inside the day seals
+    """
+    day = await store.open_book(conn, book=book, purpose=purpose, lead=lead, salt=salt)
+    for party in members:
+        await store.admit(conn, book=book, party=party)
+    return day
+
+
+async def admit(conn: AsyncConnection, *, book: str, party: str) -> None:
+    """The party takes part in the book from its first leaf on; a party already there stays."""
+    await store.admit(conn, book=book, party=party)
+
+
+async def hold(conn: AsyncConnection, *, book: str) -> HeldBook:
+    """The book's row is locked until the transaction ends. Absent where the caller has no part."""
+    row = await store.hold(conn, book=book)
+    if row is None:
+        raise Absent(f"no book {book}")
+    return HeldBook(book, row.open_day, row.size)
+
+
+async def append(conn: AsyncConnection, batch: Sequence[Leaf]) -> list[int]:
+    """The leaves stand in their book's log at the returned positions, their entries are posted.
+
+    All leaves are of one book; they are numbered in the order given. Raises the refusals of
+    `ledger.entries.check_whole`, DayClosed for another booking date than the open day, LeafExists
+    for an id already recorded. Nothing is written then.
+    """
+    if not batch:
+        return []
+    if len({leaf.book for leaf in batch}) != 1:
+        raise WrongInput("$.book", "leaves of one book")
+    for leaf in batch:
+        if leaf.kind not in leaves.KINDS or (leaf.kind == "transaction") != bool(leaf.entries):
+            raise WrongInput("$.kind", "entries on a transaction, and only there")
+        if leaf.entries:
+            check_whole(leaf.transaction)
+    first = await store.append(
+        conn, book=batch[0].book, leaves=[leaves.encode(leaf) for leaf in batch]
+    )
+    return list(range(first, first + len(batch)))
+
+
+async def business_day(conn: AsyncConnection) -> date:
+    """The installation's open business day."""
+    day = await store.business_day(conn)
+    if day is None:
+        raise NoBusinessDay("no business day is open yet")
+    return day
+
+
+async def open_business_day(conn: AsyncConnection, *, day: date) -> None:
+    """The installation's open business day is `day`; it only ever moves forward."""
+    await store.open_business_day(conn, day=day)
+
+
+async def books(conn: AsyncConnection, *, purpose: str | None = None) -> list[HeldBook]:
+    """The books the caller has a part in, by id; not locked."""
+    rows = await store.books(conn)
+    return [
+        HeldBook(row.book_id, row.open_day, row.size)
+        for row in rows
+        if purpose is None or row.purpose == purpose
+    ]
+
+
+async def book(conn: AsyncConnection, *, book: str) -> HeldBook:
+    """One book as it stands, not locked. Absent where the caller has no part in it."""
+    row = await store.book(conn, book=book)
+    if row is None:
+        raise Absent(f"no book {book}")
+    return HeldBook(row.book_id, row.open_day, row.size)
+
+
+async def participants(conn: AsyncConnection, *, book: str) -> list[str]:
+    """Who takes part in the book, by id."""
+    return [row.party for row in await store.participants(conn, book=book)]
+
+
+async def facts(
+    conn: AsyncConnection,
+    *,
+    book: str,
+    kinds: Sequence[str] = FACT_KINDS,
+    after: int = -1,
+    limit: int | None = None,
+) -> list[Recorded]:
+    """What the book records, in log order, after a position."""
+    rows = await store.facts(conn, book=book, kinds=kinds, after=after, limit=limit)
+    return [_recorded(row) for row in rows]
+
+
+async def fact(conn: AsyncConnection, *, book: str, leaf_id: str) -> Recorded:
+    """One leaf by its id. Absent where there is none the caller may see."""
+    row = await store.fact(conn, book=book, leaf_id=leaf_id)
+    if row is None:
+        raise Absent(f"no record {leaf_id} in book {book}")
+    return _recorded(row)
+
+
+def _recorded(row: store.Found) -> Recorded:
+    return Recorded(
+        position=row.position,
+        leaf_id=row.leaf_id,
+        kind=row.kind,
+        subject=row.subject,
+        actor=msgspec.convert(row.actor, Actor),
+        corrects=row.corrects,
+        value_date=row.value_date,
+        booking_date=row.booking_date,
+        recorded_at=row.recorded_at,
+        hash=row.hash,
+    )
+
+
+async def published_size(conn: AsyncConnection, *, book: str) -> int:
+    """How many leaves of the book are under a signed checkpoint."""
+    head = await store.head(conn, book=book)
+    return 0 if head is None else head.size
+
+
+async def known_size(conn: AsyncConnection, *, book: str, asked: int | None) -> int:
+    """The log size a question is answered at: as asked, or the last published one.
+
+    Raises NotPublished beyond it: an answer given once must stay the answer (I11).
+    """
+    published = await published_size(conn, book=book)
+    if asked is not None and asked > published:
+        raise NotPublished(
+            f"book {book} is published up to size {published}, not {asked}", published=published
+        )
+    return published if asked is None else asked
+
+
+async def balances(conn: AsyncConnection, *, book: str, wanted: Mapping[str, Any]) -> list[Balance]:
+    """Balances re-derived from entries under the filters, in account order (I3).
+
+    wanted  any of party, code, counterparty, ref, currency; value_until, booking_until (dates,
+            inclusive); known_size (positions below it)
+    """
+    rows = await store.balances(conn, book=book, wanted=wanted)
+    return [
+        Balance(
+            Account(row.party, row.code, row.counterparty, row.ref, row.currency),
+            int(row.balance_minor),
+        )
+        for row in rows
+    ]
+
+
+async def entries(
+    conn: AsyncConnection,
+    *,
+    book: str,
+    wanted: Mapping[str, Any],
+    after: tuple[int, int],
+    limit: int,
+) -> Sequence[store.Found]:
+    """Entries under the filters in (position, line) order, after a cursor; at most `limit`."""
+    return await store.entries(conn, book=book, wanted=wanted, after=after, limit=limit)
+
+
+async def close_day(
+    conn: AsyncConnection, *, book: str, next_day: date, recorded_at: datetime
+) -> int:
+    """The book's open day is sealed and `next_day` is open; returns the seal's position.
+
+    The seal is a leaf that binds the log so far and the day's trial balance, salted so that a party
+    shown one balance learns no other. A closed day never changes.
+    """
+    held = await hold(conn, book=book)
+    frontier = await frontier_at(conn, book=book, size=held.size)
+    salt = await store.salt(conn, book=book)
+    if salt is None:
+        raise Absent(f"no book {book}")
+    stood = [
+        (Account(row.party, row.code, row.counterparty, row.ref, row.currency), row.balance_minor)
+        for row in await store.accounts(conn, book=book)
+    ]
+    seal = {
+        "type": "DaySeal",
+        "day": held.open_day.isoformat(),
+        "size": held.size,
+        "root": frontier.root().hex(),
+        "balances_root": seals.balances_root(dict(stood), salt=salt, day=held.open_day).hex(),
+        "previous": await store.last_seal(conn, book=book),
+    }
+    (position,) = await append(
+        conn,
+        [
+            Leaf(
+                book=book,
+                kind="seal",
+                leaf_id=f"seal:{held.open_day.isoformat()}",
+                subject=seal,
+                entries=(),
+                value_date=held.open_day,
+                booking_date=held.open_day,
+                recorded_at=recorded_at,
+                actor=SYSTEM,
+                corrects=None,
+            )
+        ],
+    )
+    await store.open_next_day(conn, book=book, day=next_day)
+    return position
+
+
+async def frontier_at(conn: AsyncConnection, *, book: str, size: int) -> merkle.Frontier:
+    """The Merkle frontier of the book's first `size` leaves, from the published one onwards."""
+    head = await store.head(conn, book=book)
+    frontier = (
+        merkle.Frontier(head.size, tuple(head.frontier)) if head is not None else merkle.EMPTY
+    )
+    hashes = await store.leaf_hashes(conn, book=book, from_position=frontier.size, to_position=size)
+    return frontier.append(hashes)[0]
+
+
+async def receipt(conn: AsyncConnection, *, book: str, position: int) -> dict[str, Any]:
+    """What a promise to publish says of a leaf: book, position and leaf hash."""
+    (hash_,) = await store.leaf_hashes(
+        conn, book=book, from_position=position, to_position=position + 1
+    )
+    return {"book": book, "position": position, "leaf_hash": hash_.hex()}
+
+
+def promise_bytes(promised: Mapping[str, Any]) -> bytes:
+    """The bytes the log's key signs when it promises to publish a leaf."""
+    return b"liandai/v1/promise\n" + canonical(dict(promised))
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing to record in a held book.
+
+    subject  JSON values without floats; a fact's Struct through `msgspec.to_builtins`
+    entries  what it posts, () for what moves no money
+    """
+
+    kind: str
+    subject: dict[str, Any]
+    entries: tuple[Entry, ...]
+    value_date: date
+
+
+async def record(
+    conn: AsyncConnection,
+    *,
+    held: HeldBook,
+    items: Sequence[Item],
+    command: str,
+    actor: Actor,
+    now: datetime,
+    first: int = 0,
+) -> list[int]:
+    """The items stand in the held book at the returned positions, booked on its open day.
+
+    command  the client's own name for what it does; leaf ids are `command:n`, n from `first`, so
+             that the same command can never be recorded twice
+    """
+    return await append(
+        conn,
+        [
+            Leaf(
+                book=held.book,
+                kind=item.kind,
+                leaf_id=f"{command}:{first + number}",
+                subject=item.subject,
+                entries=item.entries,
+                value_date=item.value_date,
+                booking_date=held.open_day,
+                recorded_at=now,
+                actor=actor,
+                corrects=None,
+            )
+            for number, item in enumerate(items)
+        ],
+    )

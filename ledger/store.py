@@ -1,0 +1,402 @@
+"""Every SQL statement of the ledger: one function a question or an append. Private to `ledger`.
+
+Writing goes through the database's own functions (`ledger.append` and its neighbours), which repeat
+every check inside the statement that writes. Reading is plain SELECT under row-level security: the
+caller's role and institution decide which rows exist.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import date, datetime
+from typing import Any, TypeAlias
+
+from sqlalchemy import Row, Select, func, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger import tables
+from ledger.errors import Absent, Conflict, NotAllowed, WrongInput
+
+Found: TypeAlias = Row[*tuple[Any, ...]]
+"""One row of an answer, its columns by name."""
+
+
+class DayClosed(Conflict):
+    """A posting names another booking date than the open day: a closed day never changes."""
+
+    code = "day-closed"
+
+
+class LeafExists(Conflict):
+    """A leaf of that id is already in the book: an id is processed at most once, for ever (I5)."""
+
+    code = "already-recorded"
+
+
+@asynccontextmanager
+async def _refusals() -> AsyncIterator[None]:
+    """What the database's functions refuse, as the ledger's own refusals."""
+    try:
+        yield
+    except DBAPIError as error:
+        state = getattr(error.orig, "sqlstate", None)
+        said = str(getattr(error.orig, "__cause__", None) or error.orig)
+        match state:
+            case "LD403":
+                raise NotAllowed(said) from error
+            case "LD404":
+                raise Absent("no such book") from error
+            case "LD409":
+                raise LeafExists(said) from error
+            case "LD410":
+                raise DayClosed(said) from error
+            case "LD422":
+                raise WrongInput("$.entries", said) from error
+            case "23505":
+                raise LeafExists("it is already there") from error
+            case _:
+                raise
+
+
+async def open_book(
+    conn: AsyncConnection, *, book: str, purpose: str, lead: str | None, salt: bytes
+) -> date:
+    async with _refusals():
+        return (
+            await conn.execute(
+                text("SELECT ledger.open_book(:book, :purpose, :lead, :salt)"),
+                {"book": book, "purpose": purpose, "lead": lead, "salt": salt},
+            )
+        ).scalar_one()
+
+
+async def admit(conn: AsyncConnection, *, book: str, party: str) -> None:
+    async with _refusals():
+        await conn.execute(
+            text("SELECT ledger.admit(:book, :party)"), {"book": book, "party": party}
+        )
+
+
+async def hold(conn: AsyncConnection, *, book: str) -> Found | None:
+    async with _refusals():
+        return (
+            await conn.execute(text("SELECT * FROM ledger.hold(:book)"), {"book": book})
+        ).one_or_none()
+
+
+async def append(conn: AsyncConnection, *, book: str, leaves: Sequence[bytes]) -> int:
+    async with _refusals():
+        return (
+            await conn.execute(
+                text("SELECT ledger.append(:book, CAST(:leaves AS bytea[]))"),
+                {"book": book, "leaves": list(leaves)},
+            )
+        ).scalar_one()
+
+
+async def open_next_day(conn: AsyncConnection, *, book: str, day: date) -> None:
+    async with _refusals():
+        await conn.execute(
+            text("SELECT ledger.open_next_day(:book, :day)"), {"book": book, "day": day}
+        )
+
+
+async def open_business_day(conn: AsyncConnection, *, day: date) -> None:
+    async with _refusals():
+        await conn.execute(text("SELECT ledger.open_business_day(:day)"), {"day": day})
+
+
+async def business_day(conn: AsyncConnection) -> date | None:
+    return (await conn.execute(select(tables.business_day.c.open_day))).scalar_one_or_none()
+
+
+async def books(conn: AsyncConnection) -> Sequence[Found]:
+    return (await conn.execute(select(tables.book).order_by(tables.book.c.book_id))).all()
+
+
+async def book(conn: AsyncConnection, *, book: str) -> Found | None:
+    query = select(tables.book).where(tables.book.c.book_id == book)
+    return (await conn.execute(query)).one_or_none()
+
+
+async def participants(conn: AsyncConnection, *, book: str) -> Sequence[Found]:
+    table = tables.participation
+    query = select(table).where(table.c.book_id == book).order_by(table.c.party)
+    return (await conn.execute(query)).all()
+
+
+_FACT_COLUMNS = [
+    tables.leaf.c[name]
+    for name in (
+        "position",
+        "leaf_id",
+        "kind",
+        "subject",
+        "actor",
+        "corrects",
+        "value_date",
+        "booking_date",
+        "recorded_at",
+        "hash",
+    )
+]
+
+
+async def facts(
+    conn: AsyncConnection, *, book: str, kinds: Sequence[str], after: int, limit: int | None
+) -> Sequence[Found]:
+    query = (
+        select(*_FACT_COLUMNS)
+        .where(tables.leaf.c.book_id == book, tables.leaf.c.position > after)
+        .where(tables.leaf.c.kind.in_(kinds))
+        .order_by(tables.leaf.c.position)
+        .limit(limit)
+    )
+    return (await conn.execute(query)).all()
+
+
+async def fact(conn: AsyncConnection, *, book: str, leaf_id: str) -> Found | None:
+    query = select(*_FACT_COLUMNS).where(
+        tables.leaf.c.book_id == book, tables.leaf.c.leaf_id == leaf_id
+    )
+    return (await conn.execute(query)).one_or_none()
+
+
+async def leaf_bytes(
+    conn: AsyncConnection, *, book: str, from_position: int, to_position: int
+) -> Sequence[Found]:
+    """Verbatim bytes and stored hashes of positions [from, to); for auditors and the sequencer."""
+    table = tables.leaf
+    query = (
+        select(table.c.position, table.c.bytes, table.c.hash)
+        .where(table.c.book_id == book)
+        .where(table.c.position >= from_position, table.c.position < to_position)
+        .order_by(table.c.position)
+    )
+    return (await conn.execute(query)).all()
+
+
+async def leaf_hashes(
+    conn: AsyncConnection, *, book: str, from_position: int, to_position: int
+) -> list[bytes]:
+    table = tables.leaf
+    query = (
+        select(table.c.hash)
+        .where(table.c.book_id == book)
+        .where(table.c.position >= from_position, table.c.position < to_position)
+        .order_by(table.c.position)
+    )
+    return list((await conn.execute(query)).scalars())
+
+
+async def last_seal(conn: AsyncConnection, *, book: str) -> int | None:
+    table = tables.leaf
+    query = select(func.max(table.c.position)).where(
+        table.c.book_id == book, table.c.kind == "seal"
+    )
+    return (await conn.execute(query)).scalar_one()
+
+
+async def accounts(conn: AsyncConnection, *, book: str) -> Sequence[Found]:
+    table = tables.account
+    query = select(table).where(table.c.book_id == book).order_by(table.c.account_no)
+    return (await conn.execute(query)).all()
+
+
+async def salt(conn: AsyncConnection, *, book: str) -> bytes | None:
+    query = select(tables.salt.c.salt).where(tables.salt.c.book_id == book)
+    return (await conn.execute(query)).scalar_one_or_none()
+
+
+def _entries_of(book: str, wanted: Mapping[str, Any]) -> Select[Any]:
+    """Entries joined with their accounts, narrowed by filters; bound parameters only."""
+    entry, account, leaf = tables.entry, tables.account, tables.leaf
+    query = (
+        select(
+            entry.c.position,
+            entry.c.line,
+            account.c.party,
+            account.c.code,
+            account.c.counterparty,
+            account.c.ref,
+            account.c.currency,
+            entry.c.amount_minor,
+            entry.c.value_date,
+            entry.c.booking_date,
+            leaf.c.leaf_id,
+            leaf.c.recorded_at,
+            leaf.c.actor,
+            leaf.c.subject["type"].astext.label("fact"),
+        )
+        .join(
+            account,
+            (account.c.book_id == entry.c.book_id) & (account.c.account_no == entry.c.account_no),
+        )
+        .join(leaf, (leaf.c.book_id == entry.c.book_id) & (leaf.c.position == entry.c.position))
+        .where(entry.c.book_id == book)
+    )
+    columns = {
+        "party": account.c.party,
+        "code": account.c.code,
+        "counterparty": account.c.counterparty,
+        "ref": account.c.ref,
+        "currency": account.c.currency,
+        "fact": leaf.c.subject["type"].astext,
+        "leaf_id": leaf.c.leaf_id,
+    }
+    for name, column in columns.items():
+        if wanted.get(name) is not None:
+            query = query.where(column == wanted[name])
+    bounds = {
+        "value_from": entry.c.value_date >= wanted.get("value_from"),
+        "value_until": entry.c.value_date <= wanted.get("value_until"),
+        "booking_from": entry.c.booking_date >= wanted.get("booking_from"),
+        "booking_until": entry.c.booking_date <= wanted.get("booking_until"),
+        "known_size": entry.c.position < wanted.get("known_size"),
+    }
+    for name, bound in bounds.items():
+        if wanted.get(name) is not None:
+            query = query.where(bound)
+    return query
+
+
+async def entries(
+    conn: AsyncConnection,
+    *,
+    book: str,
+    wanted: Mapping[str, Any],
+    after: tuple[int, int],
+    limit: int,
+) -> Sequence[Found]:
+    entry = tables.entry
+    query = (
+        _entries_of(book, wanted)
+        .where(
+            (entry.c.position > after[0])
+            | ((entry.c.position == after[0]) & (entry.c.line > after[1]))
+        )
+        .order_by(entry.c.position, entry.c.line)
+        .limit(limit)
+    )
+    return (await conn.execute(query)).all()
+
+
+async def balances(
+    conn: AsyncConnection, *, book: str, wanted: Mapping[str, Any]
+) -> Sequence[Found]:
+    """Every account's sum over the wanted entries, in account order; accounts at 0 included."""
+    inner = _entries_of(book, wanted).subquery()
+    names = [inner.c[name] for name in ("party", "code", "counterparty", "ref", "currency")]
+    query = (
+        select(*names, func.sum(inner.c.amount_minor).label("balance_minor"))
+        .group_by(*names)
+        .order_by(*names)
+    )
+    return (await conn.execute(query)).all()
+
+
+async def head(conn: AsyncConnection, *, book: str) -> Found | None:
+    query = select(tables.head).where(tables.head.c.book_id == book)
+    return (await conn.execute(query)).one_or_none()
+
+
+async def unpublished(conn: AsyncConnection) -> Sequence[Found]:
+    """Books whose log is longer than its published head, the top log left out."""
+    book, head = tables.book, tables.head
+    query = (
+        select(book.c.book_id, book.c.size, func.coalesce(head.c.size, 0).label("published"))
+        .outerjoin(head, head.c.book_id == book.c.book_id)
+        .where(book.c.size > func.coalesce(head.c.size, 0), book.c.book_id != "top")
+        .order_by(book.c.book_id)
+    )
+    return (await conn.execute(query)).all()
+
+
+async def one_publisher(conn: AsyncConnection) -> bool:
+    """True when this transaction alone may publish now; another publisher is not waited for."""
+    return (await conn.execute(text("SELECT pg_try_advisory_xact_lock(7310579)"))).scalar_one()
+
+
+async def publish(
+    conn: AsyncConnection,
+    *,
+    book: str,
+    size: int,
+    root: bytes,
+    frontier: Sequence[bytes],
+    subtrees: Iterable[tuple[int, int, bytes]],
+    note: str,
+    published_at: datetime,
+) -> None:
+    rows = [
+        {"book_id": book, "level": level, "index": index, "hash": hash_}
+        for level, index, hash_ in subtrees
+    ]
+    if rows:
+        await conn.execute(insert(tables.subtree), rows)
+    await conn.execute(
+        insert(tables.checkpoint).values(
+            book_id=book, size=size, root=root, note=note, published_at=published_at
+        )
+    )
+    values = {"size": size, "root": root, "frontier": list(frontier)}
+    await conn.execute(
+        insert(tables.head)
+        .values(book_id=book, **values)
+        .on_conflict_do_update(index_elements=[tables.head.c.book_id], set_=values)
+    )
+
+
+async def subtrees(
+    conn: AsyncConnection, *, book: str, wanted: Iterable[tuple[int, int]]
+) -> dict[tuple[int, int], bytes]:
+    pairs = list(wanted)
+    rows = await conn.execute(
+        text(
+            "SELECT s.level, s.index AS nth, s.hash FROM ledger.subtree s JOIN unnest("
+            "CAST(:levels AS smallint[]), CAST(:indexes AS bigint[])) AS w(level, index) "
+            "ON s.level = w.level AND s.index = w.index WHERE s.book_id = :book"
+        ),
+        {
+            "book": book,
+            "levels": [level for level, _ in pairs],
+            "indexes": [index for _, index in pairs],
+        },
+    )
+    return {(row.level, row.nth): row.hash for row in rows}
+
+
+async def checkpoints(conn: AsyncConnection, *, book: str) -> Sequence[Found]:
+    table = tables.checkpoint
+    query = select(table).where(table.c.book_id == book).order_by(table.c.size)
+    return (await conn.execute(query)).all()
+
+
+async def checkpoint(conn: AsyncConnection, *, book: str, size: int | None) -> Found | None:
+    """The checkpoint of that size, or the latest."""
+    table = tables.checkpoint
+    query = select(table).where(table.c.book_id == book).order_by(table.c.size.desc()).limit(1)
+    if size is not None:
+        query = query.where(table.c.size == size)
+    return (await conn.execute(query)).one_or_none()
+
+
+async def add_cosignature(
+    conn: AsyncConnection, *, book: str, size: int, witness: str, line: str, received_at: datetime
+) -> None:
+    await conn.execute(
+        insert(tables.cosignature)
+        .values(book_id=book, size=size, witness=witness, line=line, received_at=received_at)
+        .on_conflict_do_nothing()
+    )
+
+
+async def cosignatures(conn: AsyncConnection, *, book: str, size: int) -> list[str]:
+    table = tables.cosignature
+    query = (
+        select(table.c.line)
+        .where(table.c.book_id == book, table.c.size == size)
+        .order_by(table.c.witness)
+    )
+    return list((await conn.execute(query)).scalars())

@@ -1,0 +1,155 @@
+"""The ledger's tables as SQLAlchemy Core sees them; the migrations make them, this names them."""
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData()
+"""The one MetaData of the product: every package's tables stand in it."""
+
+business_day = Table(
+    "business_day",
+    metadata,
+    Column("one", Boolean, CheckConstraint("one"), primary_key=True, server_default="true"),
+    Column("open_day", Date, nullable=False),
+    schema="ledger",
+)
+
+book = Table(
+    "book",
+    metadata,
+    Column("book_id", Text, primary_key=True),
+    Column("purpose", Text, nullable=False),
+    Column("open_day", Date, nullable=False),
+    Column("size", BigInteger, nullable=False, server_default="0"),
+    Column("accounts", Integer, nullable=False, server_default="0"),
+    schema="ledger",
+)
+
+salt = Table(
+    "salt",
+    metadata,
+    Column("book_id", ForeignKey(book.c.book_id), primary_key=True),
+    Column("salt", LargeBinary, nullable=False),
+    schema="ledger",
+)
+
+participation = Table(
+    "participation",
+    metadata,
+    Column("book_id", ForeignKey(book.c.book_id), primary_key=True),
+    Column("party", Text, primary_key=True),
+    Column("part", Text, nullable=False),
+    Column("until_position", BigInteger),
+    schema="ledger",
+)
+
+leaf = Table(
+    "leaf",
+    metadata,
+    Column("book_id", ForeignKey(book.c.book_id), primary_key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("leaf_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("subject", JSONB, nullable=False),
+    Column("actor", JSONB, nullable=False),
+    Column("corrects", Text),
+    Column("value_date", Date, nullable=False),
+    Column("booking_date", Date, nullable=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False),
+    Column("bytes", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    UniqueConstraint("book_id", "leaf_id"),
+    schema="ledger",
+)
+
+account = Table(
+    "account",
+    metadata,
+    Column("book_id", ForeignKey(book.c.book_id), primary_key=True),
+    Column("account_no", Integer, primary_key=True, autoincrement=False),
+    Column("party", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("counterparty", Text, nullable=False),
+    Column("ref", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("balance_minor", BigInteger, nullable=False, server_default="0"),
+    UniqueConstraint("book_id", "party", "code", "counterparty", "ref", "currency"),
+    schema="ledger",
+)
+
+entry = Table(
+    "entry",
+    metadata,
+    Column("book_id", Text, primary_key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("line", SmallInteger, primary_key=True, autoincrement=False),
+    Column("account_no", Integer, nullable=False),
+    Column("party", Text, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("balance_after_minor", BigInteger, nullable=False),
+    Column("value_date", Date, nullable=False),
+    Column("booking_date", Date, nullable=False),
+    Index("entry_by_account", "book_id", "account_no", "position"),
+    schema="ledger",
+)
+
+head = Table(
+    "head",
+    metadata,
+    Column("book_id", ForeignKey(book.c.book_id), primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("frontier", ARRAY(LargeBinary), nullable=False),
+    schema="ledger",
+)
+
+subtree = Table(
+    "subtree",
+    metadata,
+    Column("book_id", ForeignKey(book.c.book_id), primary_key=True),
+    Column("level", SmallInteger, primary_key=True, autoincrement=False),
+    Column("index", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary, nullable=False),
+    schema="ledger",
+)
+
+checkpoint = Table(
+    "checkpoint",
+    metadata,
+    Column("book_id", ForeignKey(book.c.book_id), primary_key=True),
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("published_at", DateTime(timezone=True), nullable=False),
+    schema="ledger",
+)
+
+cosignature = Table(
+    "cosignature",
+    metadata,
+    Column("book_id", Text, primary_key=True),
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("witness", Text, primary_key=True),
+    Column("line", Text, nullable=False),
+    Column("received_at", DateTime(timezone=True), nullable=False),
+    ForeignKeyConstraint(["book_id", "size"], [checkpoint.c.book_id, checkpoint.c.size]),
+    schema="ledger",
+)

@@ -1,0 +1,391 @@
+"""What can become known about a facility: one Struct a fact, exactly what its leaf's subject says.
+
+    formed          FacilityFormed, ContractRecorded
+    drawn           DrawRequested, RateFixed, ReleaseApproved
+    cash            PaymentInstructed, PaymentReturned, PaymentConfirmed
+    the days        InterestAccrued, InstalmentDue, MarkedOverdue, Classified
+    what was seen   AlertRecorded, EventRecorded
+    protection      ClaimFiled, ClaimRejected, ClaimAccepted, LossFixed
+
+A fact carries what followed from it when it was decided (parts, an allocation, a deadline), so that
+folding old facts never computes a decision again. Amounts are minor units of the facility's
+currency, rates decimal strings, no float anywhere. Borrower data never stands here.
+"""
+
+from datetime import date
+from typing import Any, Literal
+
+import msgspec
+
+from ledger.documents import convert
+from syndicate.facility.terms import Charge, FacilityTerms
+from syndicate.facility.waterfall import Met
+from syndicate.parties.statements import Statement
+
+Purpose = Literal["drawdown", "repayment", "advance", "recovery", "distribution"]
+PaymentMode = Literal["entrusted", "autonomous"]
+RiskClass = Literal["normal", "special_mention", "substandard", "doubtful", "loss"]
+
+
+class _Fact(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag=True, tag_field="type"
+):
+    pass
+
+
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class FacilityFormed(_Fact):
+    """The facility exists. `terms_hash` is what every signature of the term sheet is over."""
+
+    terms: FacilityTerms
+    terms_hash: str
+    signatures: tuple[Statement, ...]
+
+
+class ContractRecorded(_Fact):
+    """The bank's own contract with the borrower (借款合同): one a bank in this form."""
+
+    bank: str
+    contract_no: str
+    document_sha256: str
+
+
+class DrawRequested(_Fact):
+    """The borrower asks for a draw (提款); it is split over the banks by commitments.
+
+    payment_mode  entrusted: paid on to the borrower's counterparty (受托支付); autonomous (自主支付)
+    parts         bank -> minor units, every seat, their sum the amount; over all draws each bank's
+                  running total is within one fen of its exact share
+    """
+
+    draw: str
+    amount_minor: int
+    value_date: date
+    maturity: date
+    use_of_funds: str
+    payment_mode: PaymentMode
+    parts: dict[str, int]
+
+
+class RateFixed(_Fact):
+    """From `from_date` (the night from it on) the draw bears `rate` = base rate + spread.
+
+    fixed_on  the publication day of the loan prime rate taken
+    """
+
+    draw: str
+    rate: str
+    base: Literal["LPR1Y", "LPR5Y"]
+    base_rate: str
+    spread_bp: int
+    fixed_on: date
+    from_date: date
+
+
+class ReleaseApproved(_Fact):
+    """One bank lets its part of a draw go (放款), by two persons, under its 借据 number."""
+
+    draw: str
+    bank: str
+    loan_no: str
+    maker: str
+    checker: str
+    signed: Statement | msgspec.UnsetType = msgspec.UNSET
+
+
+class PaymentInstructed(_Fact):
+    """Somebody is to pay somebody; nothing has moved yet.
+
+    receiving_bank  the institution where the payee's account is: it confirms
+    about           the draw (drawdown, repayment), the claim (advance), "" otherwise
+    """
+
+    payment: str
+    purpose: Purpose
+    payer: str
+    payee: str
+    receiving_bank: str
+    amount_minor: int
+    about: str
+
+
+class PaymentReturned(_Fact):
+    """The money came back before it was confirmed; a new payment is a new instruction."""
+
+    payment: str
+    reason: str
+
+
+class PaymentConfirmed(_Fact):
+    """The receiving bank has signed that the money arrived: only now is anything posted.
+
+    signed  the statement verbatim
+    met     what a repayment met, in waterfall order; () for every other purpose
+    shares  what of a recovery goes back to each bearer; {} for every other purpose
+    """
+
+    payment: str
+    amount_minor: int
+    external_reference: str
+    value_date: date
+    signed: Statement
+    met: tuple[Met, ...]
+    shares: dict[str, int]
+
+
+class AccrualLine(_Part):
+    """One loan's interest for the night before `day`, with what it was computed from.
+
+    principal_minor, overdue_minor, unpaid_interest_minor   the bases of interest (利息), penalty
+        interest (罚息) and compound interest (复利) that night
+    rate, penalty_rate                                      yearly, of the first and the other two
+    interest_minor, penalty_minor, compound_minor           posted that day
+    """
+
+    draw: str
+    bank: str
+    principal_minor: int
+    overdue_minor: int
+    unpaid_interest_minor: int
+    rate: str
+    penalty_rate: str
+    interest_minor: int
+    penalty_minor: int
+    compound_minor: int
+
+
+class InterestAccrued(_Fact):
+    """The night day-1 -> day of every loan, posted by difference of cumulative amounts.
+
+    closed  the draws whose interest period ends with this day
+    """
+
+    day: date
+    lines: tuple[AccrualLine, ...]
+    closed: tuple[str, ...]
+
+
+class InstalmentDue(_Fact):
+    """On `due_on` the banks' instalments of `unadjusted` may be asked for.
+
+    principal, interest  bank -> minor units, each bank's own loan computed by itself
+    """
+
+    draw: str
+    unadjusted: date
+    due_on: date
+    principal: dict[str, int]
+    interest: dict[str, int]
+
+
+class MarkedOverdue(_Fact):
+    """At the close of `on` the instalment due by then was not paid; days overdue run from 0 there.
+
+    principal_minor, interest_minor  what was unpaid of it
+    """
+
+    draw: str
+    bank: str
+    unadjusted: date
+    due_on: date
+    on: date
+    principal_minor: int
+    interest_minor: int
+
+
+class Finding(_Part):
+    """One rule's outcome, without the other banks' figures behind it."""
+
+    rule: str
+    outcome: str
+
+
+class Classified(_Fact):
+    """From `on` the bank's claims of this facility stand in another of the five classes."""
+
+    bank: str
+    on: date
+    risk_class: RiskClass
+    days_overdue: int
+    findings: tuple[Finding, ...]
+
+
+class AlertRecorded(_Fact):
+    """Something was seen that may hurt the loan (预警); it decides nothing by itself."""
+
+    alert: str
+    kind: str
+    noted_on: date
+    source: str
+
+
+class EventRecorded(_Fact):
+    """Something happened that an upside clause names, or ("" as clause) that none names."""
+
+    event: str
+    kind: str
+    happened_on: date
+    source: str
+    clause: str
+
+
+class ClaimFiled(_Fact):
+    """The banks ask a protector to advance its share of what is overdue (代偿申请).
+
+    parts         bank -> what it would be paid, by overdue principal
+    days_overdue  of the oldest unpaid instalment that day
+    answer_by     the last working day for an answer
+    """
+
+    claim: str
+    protector: str
+    amount_minor: int
+    parts: dict[str, int]
+    evidence_sha256: tuple[str, ...]
+    days_overdue: int
+    filed_on: date
+    answer_by: date
+
+
+class ClaimRejected(_Fact):
+    """The protector will not advance; `late` where the deadline had passed."""
+
+    claim: str
+    reason: str
+    late: bool
+
+
+class ClaimAccepted(_Fact):
+    """The protector will advance so much; the cash follows as payments about the claim."""
+
+    claim: str
+    amount_minor: int
+    parts: dict[str, int]
+    late: bool
+
+
+class Lost(_Part):
+    """Principal of one instalment of one loan that is written down."""
+
+    draw: str
+    bank: str
+    unadjusted: date
+    overdue: bool
+    amount_minor: int
+
+
+class Settlement(_Part):
+    """`debtor` owes `creditor` so much more, for what it bears of the other's lost principal."""
+
+    creditor: str
+    debtor: str
+    amount_minor: int
+
+
+class LossFixed(_Fact):
+    """So much principal is finally lost, and this is who bears it.
+
+    lost         which principal of which loan is written down; its sum is the amount
+    reductions   bank -> how much of its own principal that is
+    parts        party -> what it bears under the agreed rule; its sum is the amount
+    settlement   what the bearers owe the banks for the difference
+    outstanding  bank -> principal when the first loss was fixed: weights of `outstanding` rules
+    """
+
+    loss: str
+    amount_minor: int
+    value_date: date
+    lost: tuple[Lost, ...]
+    reductions: dict[str, int]
+    parts: dict[str, int]
+    settlement: tuple[Settlement, ...]
+    outstanding: dict[str, int]
+    evidence_sha256: tuple[str, ...]
+
+
+Fact = (
+    FacilityFormed
+    | ContractRecorded
+    | DrawRequested
+    | RateFixed
+    | ReleaseApproved
+    | PaymentInstructed
+    | PaymentReturned
+    | PaymentConfirmed
+    | InterestAccrued
+    | InstalmentDue
+    | MarkedOverdue
+    | Classified
+    | AlertRecorded
+    | EventRecorded
+    | ClaimFiled
+    | ClaimRejected
+    | ClaimAccepted
+    | LossFixed
+)
+
+
+def subject_of(fact: Fact) -> dict[str, Any]:
+    """The fact as the JSON object that stands in its leaf."""
+    subject: dict[str, Any] = msgspec.to_builtins(fact)
+    return subject
+
+
+def fact_of(subject: dict[str, Any]) -> Fact:
+    """The fact a leaf's subject says; WrongInput by JSON path where it says none of them."""
+    return convert(subject, Fact, place="$.subject")  # type: ignore[arg-type]
+
+
+def value_date_of(fact: Fact, *, booking_date: date) -> date:
+    """The day from which the fact counts (起息日); the booking date where it names none."""
+    match fact:
+        case PaymentConfirmed(value_date=on) | LossFixed(value_date=on) | RateFixed(from_date=on):
+            return on
+        case InterestAccrued(day=on) | InstalmentDue(due_on=on):
+            return on
+        case MarkedOverdue(on=on) | Classified(on=on):
+            return on
+        case _:
+            return booking_date
+
+
+def name_of(fact: Fact) -> str:
+    """The fact's own name, unique in its book: a second one alike can never be recorded."""
+    match fact:
+        case FacilityFormed():
+            return "formed"
+        case ContractRecorded():
+            return f"contract:{fact.bank}"
+        case DrawRequested():
+            return f"draw:{fact.draw}"
+        case RateFixed():
+            return f"rate:{fact.draw}:{fact.from_date}"
+        case ReleaseApproved():
+            return f"release:{fact.draw}:{fact.bank}"
+        case PaymentInstructed():
+            return f"instructed:{fact.payment}"
+        case PaymentReturned():
+            return f"returned:{fact.payment}"
+        case PaymentConfirmed():
+            return f"confirmed:{fact.payment}"
+        case InterestAccrued():
+            return f"accrued:{fact.day}"
+        case InstalmentDue():
+            return f"due:{fact.draw}:{fact.unadjusted}"
+        case MarkedOverdue():
+            return f"overdue:{fact.draw}:{fact.bank}:{fact.unadjusted}"
+        case Classified():
+            return f"class:{fact.bank}:{fact.on}"
+        case AlertRecorded():
+            return f"alert:{fact.alert}"
+        case EventRecorded():
+            return f"event:{fact.event}"
+        case ClaimFiled():
+            return f"claim:{fact.claim}"
+        case ClaimRejected() | ClaimAccepted():
+            return f"answer:{fact.claim}"
+        case LossFixed():
+            return f"loss:{fact.loss}"
