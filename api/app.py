@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import structlog
 from litestar import Litestar, MediaType, Request, Router
 from litestar.exceptions import HTTPException
@@ -23,27 +22,18 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.static_files import create_static_files_router
 
 from api import metrics, problems
-from api.database import SERVICE, Database
+from api.database import SERVICE
 from api.desk import provide_desk
+from api.installation import Installation
 from api.requests import RequestIds, StrictRequest, known_parameters
 from api.routes import ROUTES
 from ledger import publishing
 from ledger.errors import LiandaiError
-from ledger.signatures import Signer
 
 STATIC = Path(__file__).parent / "static"
 PUBLISH_EVERY_SECONDS = 0.2
 
 log = structlog.get_logger("api")
-
-
-class Installation(msgspec.Struct, frozen=True, kw_only=True):
-    """What makes one running service: its name, its database, the key that signs its logs."""
-
-    name: str
-    database: Database
-    signer: Signer
-    body_limit_bytes: int
 
 
 async def publish_now(installation: Installation) -> None:
@@ -74,7 +64,6 @@ def _lifespan(installation: Installation, *, publishes: bool) -> Callable[[Lites
     async def run(app: Litestar) -> AsyncIterator[None]:
         stopping = asyncio.Event()
         app.state.database = installation.database
-        app.state.signer = installation.signer
         app.state.installation = installation
         publisher = (
             asyncio.create_task(_keep_publishing(installation, stopping)) if publishes else None

@@ -22,10 +22,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api import problems, store
 from api.database import SERVICE, Database, Standing
 from api.identity import Asker
+from api.installation import Installation
 from ledger import service as ledger
 from ledger.errors import Absent, LiandaiError, Refused, WrongInput
 from ledger.leaves import Actor, Leaf
-from ledger.signatures import Signer
 
 T = TypeVar("T")
 KEY = re.compile(r"[A-Za-z0-9._:-]{8,128}")
@@ -61,7 +61,7 @@ class Desk:
     def __init__(self, request: Request[Any, Any, Any]) -> None:
         self._request = request
         self._database: Database = request.app.state.database
-        self._signer: Signer = request.app.state.signer
+        self.installation: Installation = request.app.state.installation
         self.asker: Asker = request.scope["state"]["asker"]
 
     async def ask(

@@ -82,7 +82,11 @@ def lent_account(name: str | None) -> Account | None:
         raise NoServer("account for PostgreSQL", [f"there is no account {name}"]) from None
     if entry.pw_uid == 0:
         raise NoServer("account for PostgreSQL", [f"{name} is root, which PostgreSQL refuses"])
-    return Account(name, entry.pw_uid, entry.pw_gid)
+    account = Account(name, entry.pw_uid, entry.pw_gid)
+    change = run(["true"], account)
+    if change.returncode != 0:  # a container may keep even root from changing
+        raise NoServer("account for PostgreSQL", [f"cannot change to {name}: {change.stderr}"])
+    return account
 
 
 def owner_of(path: Path) -> Account:

@@ -196,11 +196,11 @@ def verify_consistency(
     A proof from the empty tree proves nothing, so it is no proof here. A witness, who asks another
     question, uses `extends`. Source: RFC 9162 section 2.1.4.2.
     """
-    if not 0 < old_size <= new_size or not _are_hashes(old_root, new_root, *proof):
+    if not 0 < old_size <= new_size:
         return False
     if old_size == new_size:
         return not proof and old_root == new_root
-    if not proof:
+    if not proof or not _are_hashes(old_root, new_root, *proof):
         return False
     steps = [old_root, *proof] if old_size & (old_size - 1) == 0 else list(proof)
     position, last = old_size - 1, new_size - 1

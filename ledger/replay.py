@@ -65,10 +65,13 @@ def read_leaf(raw: bytes) -> StoredLeaf:
     The leaf is written again and must give the same bytes, so a duplicate key, a blank or another
     spelling of a value is found. For ASCII text without floats the fast sorted writer agrees with
     RFC 8785; other text goes through the writer of `documents`.
-    Raises WrongInput, msgspec.DecodeError, ValueError or RecursionError.
+    Raises WrongInput for anything else.
     """
-    leaf = _DECODER.decode(raw)
-    written = _ENCODER.encode(leaf) if raw.isascii() else canonical(leaf)
+    try:
+        leaf = _DECODER.decode(raw)
+        written = _ENCODER.encode(leaf) if raw.isascii() else canonical(leaf)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise WrongInput("$", f"the JSON of a leaf ({error})") from error
     if written != raw:
         raise WrongInput("$", "the canonical JSON of a leaf (RFC 8785)")
     if leaf.v != VERSION or leaf.kind not in KINDS:
@@ -127,7 +130,7 @@ class Replay:
     def take(self, raw: bytes) -> None:
         """The leaf stands next in the log and has had its effect.
 
-        Raises what `read_leaf` and the checks of its kind raise; the replay is then over.
+        Raises WrongInput, msgspec.ValidationError or ValueError; the replay is then over.
         """
         leaf = read_leaf(raw)
         self._check_place(leaf)

@@ -36,6 +36,19 @@ class HeldBook(msgspec.Struct, frozen=True):
     size: int
 
 
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing to record in a held book.
+
+    subject  JSON values without floats; a fact's Struct through `msgspec.to_builtins`
+    entries  what it posts, () for what moves no money
+    """
+
+    kind: str
+    subject: dict[str, Any]
+    entries: tuple[Entry, ...]
+    value_date: date
+
+
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     """One leaf as it stands in the log, without its verbatim bytes.
 
@@ -248,55 +261,63 @@ async def entries(
 
 async def close_day(
     conn: AsyncConnection, *, book: str, next_day: date, recorded_at: datetime
-) -> int:
-    """The book's open day is sealed and `next_day` is open; returns the seal's position.
+) -> int | None:
+    """The book's open day is closed and `next_day` is open; returns the seal's position.
 
     The seal is a leaf that binds the log so far and the day's trial balance, salted so that a party
-    shown one balance learns no other. A closed day never changes.
+    shown one balance learns no other. A book that recorded nothing since its last seal needs no
+    other one (None). A closed day never changes.
     """
     held = await hold(conn, book=book)
-    frontier = await frontier_at(conn, book=book, size=held.size)
-    salt = await store.salt(conn, book=book)
-    if salt is None:
+    found = await store.closing(conn, book=book)
+    if found is None:
         raise Absent(f"no book {book}")
-    stood = [
-        (Account(row.party, row.code, row.counterparty, row.ref, row.currency), row.balance_minor)
-        for row in await store.accounts(conn, book=book)
-    ]
-    seal = {
-        "type": "DaySeal",
-        "day": held.open_day.isoformat(),
-        "size": held.size,
-        "root": frontier.root().hex(),
-        "balances_root": seals.balances_root(dict(stood), salt=salt, day=held.open_day).hex(),
-        "previous": await store.last_seal(conn, book=book),
-    }
-    (position,) = await append(
-        conn,
-        [
-            Leaf(
-                book=book,
-                kind="seal",
-                leaf_id=f"seal:{held.open_day.isoformat()}",
-                subject=seal,
-                entries=(),
-                value_date=held.open_day,
-                booking_date=held.open_day,
-                recorded_at=recorded_at,
-                actor=SYSTEM,
-                corrects=None,
-            )
-        ],
-    )
+    position = None
+    if held.size - 1 != (-1 if found.last_seal is None else found.last_seal):
+        position = await _seal(conn, held, found, recorded_at=recorded_at)
     await store.open_next_day(conn, book=book, day=next_day)
     return position
 
 
-async def frontier_at(conn: AsyncConnection, *, book: str, size: int) -> merkle.Frontier:
-    """The Merkle frontier of the book's first `size` leaves, from the published one onwards."""
-    head = await store.head(conn, book=book)
+async def _seal(
+    conn: AsyncConnection, held: HeldBook, found: store.Found, *, recorded_at: datetime
+) -> int:
+    frontier = await _grown(conn, book=held.book, head=found, size=held.size)
+    balances = {
+        Account(row.party, row.code, row.counterparty, row.ref, row.currency): row.balance_minor
+        for row in await store.accounts(conn, book=held.book)
+    }
+    root = seals.balances_root(balances, salt=found.salt, day=held.open_day)
+    seal = Item(
+        kind="seal",
+        subject={
+            "type": "DaySeal",
+            "day": held.open_day.isoformat(),
+            "size": held.size,
+            "root": frontier.root().hex(),
+            "balances_root": root.hex(),
+            "previous": found.last_seal,
+        },
+        entries=(),
+        value_date=held.open_day,
+    )
+    (position,) = await record(
+        conn,
+        held=held,
+        items=[seal],
+        command=f"seal:{held.open_day.isoformat()}",
+        actor=SYSTEM,
+        now=recorded_at,
+    )
+    return position
+
+
+async def _grown(
+    conn: AsyncConnection, *, book: str, head: store.Found, size: int
+) -> merkle.Frontier:
+    """The Merkle frontier of the book's first `size` leaves, from the published head onwards."""
     frontier = (
-        merkle.Frontier(head.size, tuple(head.frontier)) if head is not None else merkle.EMPTY
+        merkle.EMPTY if head.size is None else merkle.Frontier(head.size, tuple(head.frontier))
     )
     hashes = await store.leaf_hashes(conn, book=book, from_position=frontier.size, to_position=size)
     return frontier.append(hashes)[0]
@@ -313,19 +334,6 @@ async def receipt(conn: AsyncConnection, *, book: str, position: int) -> dict[st
 def promise_bytes(promised: Mapping[str, Any]) -> bytes:
     """The bytes the log's key signs when it promises to publish a leaf."""
     return b"liandai/v1/promise\n" + canonical(dict(promised))
-
-
-class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to record in a held book.
-
-    subject  JSON values without floats; a fact's Struct through `msgspec.to_builtins`
-    entries  what it posts, () for what moves no money
-    """
-
-    kind: str
-    subject: dict[str, Any]
-    entries: tuple[Entry, ...]
-    value_date: date
 
 
 async def record(
@@ -361,3 +369,23 @@ async def record(
             for number, item in enumerate(items)
         ],
     )
+
+
+class DayNotClosed(Conflict):
+    """The day is not closed in this book, so what was known at its close is not fixed yet."""
+
+    code = "day-not-closed"
+
+
+async def size_at_close(conn: AsyncConnection, *, book: str, day: date) -> int:
+    """How many leaves the book held once that day, or the last business day before it, was closed.
+
+    0 where nothing was closed by then. Raises DayNotClosed while the day is not over.
+    """
+    held = await store.book(conn, book=book)
+    if held is None:
+        raise Absent(f"no book {book}")
+    if day >= held.open_day:
+        raise DayNotClosed(f"the open day of book {book} is {held.open_day}", asked=day.isoformat())
+    position = await store.seal_by(conn, book=book, day=day)
+    return 0 if position is None else position + 1

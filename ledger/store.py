@@ -5,12 +5,12 @@ every check inside the statement that writes. Reading is plain SELECT under row-
 caller's role and institution decide which rows exist.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, datetime
 from typing import Any, TypeAlias
 
-from sqlalchemy import Row, Select, func, select, text
+from sqlalchemy import ColumnElement, Row, Select, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -190,12 +190,20 @@ async def leaf_hashes(
     return list((await conn.execute(query)).scalars())
 
 
-async def last_seal(conn: AsyncConnection, *, book: str) -> int | None:
-    table = tables.leaf
-    query = select(func.max(table.c.position)).where(
-        table.c.book_id == book, table.c.kind == "seal"
+async def closing(conn: AsyncConnection, *, book: str) -> Found | None:
+    """What closing a day needs of a book: its salt, published head and last seal's position."""
+    leaf, head, salt = tables.leaf, tables.head, tables.salt
+    last_seal = (
+        select(func.max(leaf.c.position))
+        .where(leaf.c.book_id == book, leaf.c.kind == "seal")
+        .scalar_subquery()
     )
-    return (await conn.execute(query)).scalar_one()
+    query = (
+        select(salt.c.salt, head.c.size, head.c.frontier, last_seal.label("last_seal"))
+        .outerjoin(head, head.c.book_id == salt.c.book_id)
+        .where(salt.c.book_id == book)
+    )
+    return (await conn.execute(query)).one_or_none()
 
 
 async def accounts(conn: AsyncConnection, *, book: str) -> Sequence[Found]:
@@ -248,16 +256,18 @@ def _entries_of(book: str, wanted: Mapping[str, Any]) -> Select[Any]:
     for name, column in columns.items():
         if wanted.get(name) is not None:
             query = query.where(column == wanted[name])
-    bounds = {
-        "value_from": entry.c.value_date >= wanted.get("value_from"),
-        "value_until": entry.c.value_date <= wanted.get("value_until"),
-        "booking_from": entry.c.booking_date >= wanted.get("booking_from"),
-        "booking_until": entry.c.booking_date <= wanted.get("booking_until"),
-        "known_size": entry.c.position < wanted.get("known_size"),
+    bounds: dict[str, Callable[[Any], ColumnElement[bool]]] = {
+        "value_from": lambda day: entry.c.value_date >= day,
+        "value_until": lambda day: entry.c.value_date <= day,
+        "booking_from": lambda day: entry.c.booking_date >= day,
+        "booking_until": lambda day: entry.c.booking_date <= day,
+        "known_size": lambda size: entry.c.position < size,
     }
     for name, bound in bounds.items():
         if wanted.get(name) is not None:
-            query = query.where(bound)
+            query = query.where(bound(wanted[name]))
+    unknown = wanted.keys() - columns.keys() - bounds.keys()
+    assert not unknown, f"no such filter: {unknown}"
     return query
 
 
@@ -400,3 +410,12 @@ async def cosignatures(conn: AsyncConnection, *, book: str, size: int) -> list[s
         .order_by(table.c.witness)
     )
     return list((await conn.execute(query)).scalars())
+
+
+async def seal_by(conn: AsyncConnection, *, book: str, day: date) -> int | None:
+    """The position of the last seal of a day not after that day."""
+    table = tables.leaf
+    query = select(func.max(table.c.position)).where(
+        table.c.book_id == book, table.c.kind == "seal", table.c.booking_date <= day
+    )
+    return (await conn.execute(query)).scalar_one()

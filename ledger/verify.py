@@ -1,4 +1,4 @@
-"""Whether an audit bundle holds, offline: every leaf, root, signature and balance, or what does not.
+"""Whether an audit bundle holds, offline: each leaf, root, signature, balance; or what does not.
 
 The files are compared with the signed manifest, then each log is replayed leaf by leaf (`replay`),
 and every root that was ever signed or published is derived again on the way. Keys to trust come

@@ -25,7 +25,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from negotiation.quotes import CN_SYNDICATED, Book, offer_at, step_spreads
-from negotiation.reach import Holdings, holdings, reaches, relax_in_turn
+from negotiation.reach import Holdings, holdings, reaches
 from negotiation.scale_back import scale_back
 
 MEASURES_OF_2024: Final = datetime.date(2024, 11, 1)
@@ -179,19 +179,13 @@ def _uncleared(book: Book, spread_bp: int) -> Uncleared:
 def _relaxed(book: Book, limits: Sequence[_Limit], part: _Part, unit: int) -> list[_Limit]:
     """The limits without those parts that the conflict does not need, from the last seat."""
     nothing = 0 if part in ("min_hold", "least") else None
-    without = [replace(limit, **{part: nothing}) for limit in limits]
-    whole, odd = divmod(book.target_minor, unit)
-    if odd:
-        return without
-    wider = [
-        None if before == after else run
-        for before, after, run in zip(limits, without, _holdings(book, without, unit), strict=True)
-    ]
-    dropped = relax_in_turn(whole, _holdings(book, limits, unit), wider)
-    return [
-        after if drop else before
-        for before, after, drop in zip(limits, without, dropped, strict=True)
-    ]
+    left = list(limits)
+    for index in range(len(left) - 1, -1, -1):
+        kept = left[index]
+        left[index] = replace(kept, **{part: nothing})
+        if left[index] != kept and _fills(book, left, unit):
+            left[index] = kept
+    return left
 
 
 def _names(book: Book, limits: Sequence[_Limit]) -> Iterator[str]:

@@ -23,7 +23,7 @@ from negotiation.quotes import BookTooTangled
 from negotiation.reach import Holdings
 
 FEW_BRANCHES: Final = 48
-MANY_BANK_VISITS: Final = 1_000_000
+MANY_BANK_VISITS: Final = 500_000
 TABLE_CELLS: Final = 2_000_000
 """Bounds of the search, in steps and not in seconds: the same book has the same answer anywhere."""
 
@@ -38,11 +38,16 @@ def scale_back(
     returns None where no choice of holdings sums to the lots; of equally near allocations the one
             with the larger holding of the first seat where they differ
 
-    Raises BookTooTangled past a million steps, which up to `TABLE_CELLS` seats x lots never
-    happens. Source: the objective and tie rule of `liandai clear`.
+    Raises BookTooTangled past `MANY_BANK_VISITS` branches x seats; up to `TABLE_CELLS` seats x lots
+    never. Source: the objective and tie rule of `liandai clear`.
     """
-    if any(not runs for runs in seats):
+    if not all(seats):
         return None
+    measure = _measure_of_fixed(lots, seats)
+    if measure > 1:
+        coarse = [tuple((a // measure, b // measure) for a, b in runs) for runs in seats]
+        parts = scale_back(lots=lots // measure, seats=coarse, offers=offers)
+        return None if parts is None else tuple(part * measure for part in parts)
     weight, banks = _priced(lots, seats, offers)
     root = _relax(lots, weight, banks)
     if root is None:
@@ -91,6 +96,13 @@ class _Relaxed(NamedTuple):
     fewest: list[int]
     most: list[int]
     undecided: list[int]
+
+
+def _measure_of_fixed(lots: int, seats: Sequence[Holdings]) -> int:
+    """The greatest common measure of lots and holdings where no bank has play, or else 1."""
+    if any(first < last for runs in seats for first, last in runs):
+        return 1
+    return gcd(lots, *(first for runs in seats for first, _ in runs))
 
 
 def _priced(lots: int, seats: Sequence[Holdings], offers: Sequence[int]) -> tuple[int, list[_Bank]]:
@@ -240,7 +252,7 @@ def _by_table(
         taken = cheapest(lots, choices, ceiling)
         if taken is not None or ceiling == top:
             return None if taken is None else tuple(taken)
-        ceiling = min(8 * ceiling, top)
+        ceiling = min(3 * ceiling, top)
 
 
 def _dearest(weight: int, bank: _Bank, price: int) -> int:

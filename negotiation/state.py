@@ -108,7 +108,8 @@ class Clearing(msgspec.Struct, frozen=True, kw_only=True):
 class Negotiation(msgspec.Struct, frozen=True, kw_only=True):
     """One negotiation.
 
-    called      banks invited so far in the order of invitation: seats keep this order
+    called      the lead and the banks invited, in that order, but for those that declined or left;
+                seats keep this order
     seats       banks at the table, the lead first
     standing    number of the version that may be answered, None where none stands
     accepted    banks that agree to it, its author first
@@ -142,7 +143,7 @@ class Negotiation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def pending(self) -> tuple[str, ...]:
-        """Banks invited that are not seated: they have not answered, declined, or left."""
+        """Banks that were invited and have not answered yet."""
         return tuple(bank for bank in self.called if bank not in self.seats)
 
 
@@ -258,8 +259,7 @@ def _seated(state: Negotiation, fact: Invited | InvitationAnswered | BankLeft) -
     match fact:
         case Invited(banks=banks):
             phase = Phase.INVITING if state.phase is Phase.MANDATED else state.phase
-            kept = tuple(bank for bank in state.called if bank not in banks)
-            return replace(state, phase=phase, called=kept + banks)
+            return replace(state, phase=phase, called=state.called + banks)
         case InvitationAnswered(bank=bank, joins=joins):
             if not joins:
                 return replace(state, called=_without(state.called, bank))

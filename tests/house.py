@@ -13,9 +13,10 @@ from typing import Any
 import msgspec
 from httpx2 import ASGITransport, AsyncClient
 
-from api.app import Installation, create_app, publish_now
+from api.app import create_app, publish_now
 from api.database import Database
 from api.founding import found
+from api.installation import Installation
 from ledger.signatures import KeyInMemory, encode_base64, sign_statement
 
 NAME = "liandai.test"

@@ -1,5 +1,5 @@
 """Every route, one module a noun. A handler reads the request and calls a service."""
 
-from api.routes import health, parties
+from api.routes import health, ledger, parties
 
-ROUTES = (*health.HANDLERS, *parties.HANDLERS)
+ROUTES = (*health.HANDLERS, *parties.HANDLERS, *ledger.HANDLERS)

@@ -27,8 +27,8 @@ def class_of(state: FacilityState, *, bank: str) -> RiskClass:
 def judged(state: FacilityState, *, bank: str, on: date) -> Classified:
     """The class on that day by the pack in force, with what each rule found.
 
-    A delay of at most seven days counts as technical (技术性逾期) while no alert is recorded for the
-    facility: nothing else is known to be wrong.
+    A delay of at most seven days counts as technical (技术性逾期) while no alert is recorded for
+    the facility: nothing else is known to be wrong.
     """
     debts = tuple(
         Debt(

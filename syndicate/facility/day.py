@@ -15,7 +15,7 @@ from datetime import date
 
 from syndicate.facility import schedule
 from syndicate.facility.classes import class_of, judged
-from syndicate.facility.errors import DayNotClosed, NotABusinessDay, NotNow
+from syndicate.facility.errors import DayNotClosed, DayNotOpened, NotABusinessDay, NotNow
 from syndicate.facility.facts import (
     AccrualLine,
     Fact,
@@ -74,6 +74,13 @@ def closing(state: FacilityState, day: date) -> tuple[Fact, ...]:
             state = evolve(state, fact)
         brought += fresh
     return tuple(brought)
+
+
+def check_opened(state: FacilityState, *, today: date) -> None:
+    """Nothing: interest stands at the open day, or no loan bears any. Raises DayNotOpened."""
+    standing = any(loan.stands for loan in state.loans.values())
+    if standing and state.reached is not None and state.reached != today:
+        raise DayNotOpened(accrued_to=state.reached, open_day=today)
 
 
 def _accrual(state: FacilityState, day: date) -> Iterator[InterestAccrued]:

@@ -1,25 +1,25 @@
 """Why a facility says no, drawn as a tree. Every refusal has a code that stays for ever.
 
-    Absent      NoSuch               no draw, loan, payment or claim of that name
-    NotAllowed  SameHands            maker and checker are one person
-                NotAParty            the payer, payee or bank has no such part in the facility
-    Conflict    AlreadyRecorded      the name, the reference or the step was used before
-                NotReady             something that must come first is missing
-                NotNow               the state of the payment, claim or draw rules it out
-                AboveUndrawn         a draw beyond what is left of the commitments
-                AboveShare           a claim, an advance or a settlement beyond what is owed
-                AboveOutstanding     a loss beyond the principal that stands
-                AmountDiffers        cash of another amount than was instructed
-                OverPayment          a repayment beyond what is due: prepayment is not agreed
-                BackValued           a value date that would change interest already accrued
-                FutureValued         a value date after the open business day
-                NotABusinessDay      money cannot move on that day
-                DayNotClosed         the day before has not been closed in this facility
-                DayNotOpened         interest has not been accrued to the open business day
-                FixingUnknown        the loan prime rate of that day is not in the table
-                RateNotPositive      base and spread together leave no rate
-                TooEarly             a claim before the days overdue that were agreed
-                NoSuchClause         an event the agreement's upside clauses do not name
+Absent      NoSuch               no draw, loan, payment or claim of that name
+NotAllowed  SameHands            maker and checker are one person
+            NotAParty            the payer, payee or bank has no such part in the facility
+Conflict    AlreadyRecorded      the name, the reference or the step was used before
+            NotReady             something that must come first is missing
+            NotNow               the state of the payment, claim or draw rules it out
+            AboveUndrawn         a draw beyond what is left of the commitments
+            AboveShare           a claim, an advance or a settlement beyond what is owed
+            AboveOutstanding     a loss beyond the principal that stands
+            AmountDiffers        cash of another amount than was instructed
+            OverPayment          a repayment beyond what is due: prepayment is not agreed
+            BackValued           a value date that would change interest already accrued
+            FutureValued         a value date after the open business day
+            NotABusinessDay      money cannot move on that day
+            DayNotClosed         the day before has not been closed in this facility
+            DayNotOpened         interest has not been accrued to the open business day
+            FixingUnknown        the loan prime rate of that day is not in the table
+            RateNotPositive      base and spread together leave no rate
+            TooEarly             a claim before the days overdue that were agreed
+            NoSuchClause         an event the agreement's upside clauses do not name
 """
 
 from datetime import date

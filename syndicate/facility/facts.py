@@ -18,7 +18,7 @@ from typing import Any, Literal
 import msgspec
 
 from ledger.documents import convert
-from syndicate.facility.terms import Charge, FacilityTerms
+from syndicate.facility.terms import FacilityTerms
 from syndicate.facility.waterfall import Met
 from syndicate.parties.statements import Statement
 
@@ -28,7 +28,12 @@ RiskClass = Literal["normal", "special_mention", "substandard", "doubtful", "los
 
 
 class _Fact(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag=True, tag_field="type"
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    kw_only=True,
+    tag=True,
+    tag_field="type",
 ):
     pass
 
@@ -37,7 +42,7 @@ class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     pass
 
 
-class FacilityFormed(_Fact):
+class FacilityFormed(_Fact, frozen=True, kw_only=True):
     """The facility exists. `terms_hash` is what every signature of the term sheet is over."""
 
     terms: FacilityTerms
@@ -45,7 +50,7 @@ class FacilityFormed(_Fact):
     signatures: tuple[Statement, ...]
 
 
-class ContractRecorded(_Fact):
+class ContractRecorded(_Fact, frozen=True, kw_only=True):
     """The bank's own contract with the borrower (借款合同): one a bank in this form."""
 
     bank: str
@@ -53,10 +58,11 @@ class ContractRecorded(_Fact):
     document_sha256: str
 
 
-class DrawRequested(_Fact):
+class DrawRequested(_Fact, frozen=True, kw_only=True):
     """The borrower asks for a draw (提款); it is split over the banks by commitments.
 
-    payment_mode  entrusted: paid on to the borrower's counterparty (受托支付); autonomous (自主支付)
+    payment_mode  entrusted: paid on to the borrower's counterparty (受托支付); or autonomous
+                  (自主支付)
     parts         bank -> minor units, every seat, their sum the amount; over all draws each bank's
                   running total is within one fen of its exact share
     """
@@ -70,7 +76,7 @@ class DrawRequested(_Fact):
     parts: dict[str, int]
 
 
-class RateFixed(_Fact):
+class RateFixed(_Fact, frozen=True, kw_only=True):
     """From `from_date` (the night from it on) the draw bears `rate` = base rate + spread.
 
     fixed_on  the publication day of the loan prime rate taken
@@ -85,7 +91,7 @@ class RateFixed(_Fact):
     from_date: date
 
 
-class ReleaseApproved(_Fact):
+class ReleaseApproved(_Fact, frozen=True, kw_only=True):
     """One bank lets its part of a draw go (放款), by two persons, under its 借据 number."""
 
     draw: str
@@ -96,7 +102,7 @@ class ReleaseApproved(_Fact):
     signed: Statement | msgspec.UnsetType = msgspec.UNSET
 
 
-class PaymentInstructed(_Fact):
+class PaymentInstructed(_Fact, frozen=True, kw_only=True):
     """Somebody is to pay somebody; nothing has moved yet.
 
     receiving_bank  the institution where the payee's account is: it confirms
@@ -112,14 +118,14 @@ class PaymentInstructed(_Fact):
     about: str
 
 
-class PaymentReturned(_Fact):
+class PaymentReturned(_Fact, frozen=True, kw_only=True):
     """The money came back before it was confirmed; a new payment is a new instruction."""
 
     payment: str
     reason: str
 
 
-class PaymentConfirmed(_Fact):
+class PaymentConfirmed(_Fact, frozen=True, kw_only=True):
     """The receiving bank has signed that the money arrived: only now is anything posted.
 
     signed  the statement verbatim
@@ -136,7 +142,7 @@ class PaymentConfirmed(_Fact):
     shares: dict[str, int]
 
 
-class AccrualLine(_Part):
+class AccrualLine(_Part, frozen=True, kw_only=True):
     """One loan's interest for the night before `day`, with what it was computed from.
 
     principal_minor, overdue_minor, unpaid_interest_minor   the bases of interest (利息), penalty
@@ -157,7 +163,7 @@ class AccrualLine(_Part):
     compound_minor: int
 
 
-class InterestAccrued(_Fact):
+class InterestAccrued(_Fact, frozen=True, kw_only=True):
     """The night day-1 -> day of every loan, posted by difference of cumulative amounts.
 
     closed  the draws whose interest period ends with this day
@@ -168,7 +174,7 @@ class InterestAccrued(_Fact):
     closed: tuple[str, ...]
 
 
-class InstalmentDue(_Fact):
+class InstalmentDue(_Fact, frozen=True, kw_only=True):
     """On `due_on` the banks' instalments of `unadjusted` may be asked for.
 
     principal, interest  bank -> minor units, each bank's own loan computed by itself
@@ -181,7 +187,7 @@ class InstalmentDue(_Fact):
     interest: dict[str, int]
 
 
-class MarkedOverdue(_Fact):
+class MarkedOverdue(_Fact, frozen=True, kw_only=True):
     """At the close of `on` the instalment due by then was not paid; days overdue run from 0 there.
 
     principal_minor, interest_minor  what was unpaid of it
@@ -196,14 +202,14 @@ class MarkedOverdue(_Fact):
     interest_minor: int
 
 
-class Finding(_Part):
+class Finding(_Part, frozen=True, kw_only=True):
     """One rule's outcome, without the other banks' figures behind it."""
 
     rule: str
     outcome: str
 
 
-class Classified(_Fact):
+class Classified(_Fact, frozen=True, kw_only=True):
     """From `on` the bank's claims of this facility stand in another of the five classes."""
 
     bank: str
@@ -213,7 +219,7 @@ class Classified(_Fact):
     findings: tuple[Finding, ...]
 
 
-class AlertRecorded(_Fact):
+class AlertRecorded(_Fact, frozen=True, kw_only=True):
     """Something was seen that may hurt the loan (预警); it decides nothing by itself."""
 
     alert: str
@@ -222,7 +228,7 @@ class AlertRecorded(_Fact):
     source: str
 
 
-class EventRecorded(_Fact):
+class EventRecorded(_Fact, frozen=True, kw_only=True):
     """Something happened that an upside clause names, or ("" as clause) that none names."""
 
     event: str
@@ -232,7 +238,7 @@ class EventRecorded(_Fact):
     clause: str
 
 
-class ClaimFiled(_Fact):
+class ClaimFiled(_Fact, frozen=True, kw_only=True):
     """The banks ask a protector to advance its share of what is overdue (代偿申请).
 
     parts         bank -> what it would be paid, by overdue principal
@@ -250,7 +256,7 @@ class ClaimFiled(_Fact):
     answer_by: date
 
 
-class ClaimRejected(_Fact):
+class ClaimRejected(_Fact, frozen=True, kw_only=True):
     """The protector will not advance; `late` where the deadline had passed."""
 
     claim: str
@@ -258,7 +264,7 @@ class ClaimRejected(_Fact):
     late: bool
 
 
-class ClaimAccepted(_Fact):
+class ClaimAccepted(_Fact, frozen=True, kw_only=True):
     """The protector will advance so much; the cash follows as payments about the claim."""
 
     claim: str
@@ -267,7 +273,7 @@ class ClaimAccepted(_Fact):
     late: bool
 
 
-class Lost(_Part):
+class Lost(_Part, frozen=True, kw_only=True):
     """Principal of one instalment of one loan that is written down."""
 
     draw: str
@@ -277,7 +283,7 @@ class Lost(_Part):
     amount_minor: int
 
 
-class Settlement(_Part):
+class Settlement(_Part, frozen=True, kw_only=True):
     """`debtor` owes `creditor` so much more, for what it bears of the other's lost principal."""
 
     creditor: str
@@ -285,7 +291,7 @@ class Settlement(_Part):
     amount_minor: int
 
 
-class LossFixed(_Fact):
+class LossFixed(_Fact, frozen=True, kw_only=True):
     """So much principal is finally lost, and this is who bears it.
 
     lost         which principal of which loan is written down; its sum is the amount

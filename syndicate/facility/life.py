@@ -1,16 +1,15 @@
-"""What a party may do in a facility, and the facts that follow: forming, drawing, releasing, noting.
+"""What a party may do in a facility, and what follows: forming, drawing, releasing, noting.
 
 `decide(state, command, today=...)` is the one door for every command; cash is decided in
-`payments`, protection in `claims`, what the days bring in `day`. Nothing here reads a clock: `today`
-is the book's open business day. Whether the asker may give the command is the caller's question.
+`payments`, protection in `claims`, what the days bring in `day`. Nothing here reads a clock:
+`today` is the book's open business day. Whether the asker may give the command is the caller's
+question.
 """
 
 from datetime import date
 
 import msgspec
 
-from ledger.allotment import allot_next
-from ledger.money import MAX_MINOR
 from syndicate.facility import claims, payments, schedule
 from syndicate.facility.checks import check_amount, check_name, check_sha256, check_text
 from syndicate.facility.errors import (
@@ -38,6 +37,7 @@ from syndicate.facility.facts import (
     ReleaseApproved,
 )
 from syndicate.facility.interest import fixed_rate
+from syndicate.facility.sharing import check_risk_share, split_running
 from syndicate.facility.state import FacilityState
 from syndicate.facility.terms import FacilityTerms, check_terms, terms_hash
 from syndicate.parties.statements import Statement, check_statement
@@ -48,7 +48,7 @@ class _Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     pass
 
 
-class RecordContract(_Command):
+class RecordContract(_Command, frozen=True, kw_only=True):
     """The bank's contract with the borrower is signed; its text stays with the bank."""
 
     bank: str
@@ -56,7 +56,7 @@ class RecordContract(_Command):
     document_sha256: str
 
 
-class RequestDraw(_Command):
+class RequestDraw(_Command, frozen=True, kw_only=True):
     """The borrower asks for money on a value date, today or later."""
 
     draw: str
@@ -66,7 +66,7 @@ class RequestDraw(_Command):
     payment_mode: PaymentMode
 
 
-class ApproveRelease(_Command):
+class ApproveRelease(_Command, frozen=True, kw_only=True):
     """A bank's maker and checker let its part of a draw go.
 
     signed  the bank's statement of `release_body`, where it gives one
@@ -80,7 +80,7 @@ class ApproveRelease(_Command):
     signed: Statement | msgspec.UnsetType = msgspec.UNSET
 
 
-class RecordAlert(_Command):
+class RecordAlert(_Command, frozen=True, kw_only=True):
     """A warning sign was seen (a lawsuit, a lapsed licence)."""
 
     alert: str
@@ -89,7 +89,7 @@ class RecordAlert(_Command):
     source: str
 
 
-class RecordEvent(_Command):
+class RecordEvent(_Command, frozen=True, kw_only=True):
     """Something happened; `clause` is the upside clause that names it, "" where none does."""
 
     event: str
@@ -157,7 +157,7 @@ def decide_form(terms: FacilityTerms, *, signatures: tuple[Statement, ...]) -> F
     check_terms(terms, place="$.terms")
     for index, party in enumerate(terms.parties):
         check_name(party, place=f"$.terms.parties[{index}]")
-    claims.check_risk_share(terms, place="$.terms.risk_share")
+    check_risk_share(terms, place="$.terms.risk_share")
     return FacilityFormed(terms=terms, terms_hash=terms_hash(terms), signatures=signatures)
 
 
@@ -199,7 +199,9 @@ def decide_draw(
     if start < today:
         raise BackValued(value_date=start, accrued_to=today)
     if start > terms.available_until:
-        raise NotNow(f"a draw of {start}", stands=f"after availability ends, {terms.available_until}")
+        raise NotNow(
+            f"a draw of {start}", stands=f"after availability ends, {terms.available_until}"
+        )
     if not is_workday(start):
         raise NotABusinessDay(start)
     if command.amount_minor > state.undrawn_minor:
@@ -216,6 +218,12 @@ def decide_draw(
     if start > today:
         return (requested,)
     return (requested, fixed_rate(terms, draw=command.draw, from_date=start))
+
+
+def _parts(state: FacilityState, amount_minor: int) -> dict[str, int]:
+    """Each bank's part of one more draw, by commitments, along the running total of all draws."""
+    weights = {bank: state.terms.commitments[bank] for bank in state.terms.seats}
+    return split_running(amount_minor, weights, held=state.drawn_parts)
 
 
 def release_body(state: FacilityState, command: ApproveRelease) -> dict[str, str | int]:

@@ -5,15 +5,15 @@
 
     purpose        payer      payee          about   amount confirmed
     drawdown       bank       borrower       draw    the bank's part, exactly
-    repayment      borrower   bank           draw    what was instructed or less; no more than is due
+    repayment      borrower   bank           draw    what was instructed or less, within what is due
     advance        protector  bank           claim   what was instructed, within the claim granted
     recovery       borrower   bank           ""      what was instructed or less, net of costs
     distribution   any of the lenders and protectors, to another    ""    what was instructed,
                    within what the payer owes the payee
 
-In an entrusted payment (受托支付) the borrower's counterparty is paid on from the borrower's account;
-that leg is not in the joint book. Cash is taken once: a payment, and a receiving bank's external
-reference, are each confirmed at most once.
+In an entrusted payment (受托支付) the borrower's counterparty is paid on from the borrower's
+account; that leg is not in the joint book. Cash is taken once: a payment, and a receiving bank's
+external reference, are each confirmed at most once.
 """
 
 from collections.abc import Mapping
@@ -24,12 +24,12 @@ import msgspec
 
 from syndicate.facility import claims
 from syndicate.facility.checks import check_amount, check_name, check_text
+from syndicate.facility.day import check_opened
 from syndicate.facility.errors import (
     AboveShare,
     AlreadyRecorded,
     AmountDiffers,
     BackValued,
-    DayNotOpened,
     FutureValued,
     NoSuch,
     NotAParty,
@@ -91,9 +91,7 @@ def confirmation_body(state: FacilityState, command: ConfirmPayment) -> dict[str
     }
 
 
-def decide_instruct(
-    state: FacilityState, command: InstructPayment
-) -> tuple[PaymentInstructed]:
+def decide_instruct(state: FacilityState, command: InstructPayment) -> tuple[PaymentInstructed]:
     """The payment may go out. Raises NotAParty, NotReady, NotNow, AboveShare by its purpose."""
     check_name(command.payment, place="$.payment")
     check_name(command.receiving_bank, place="$.receiving_bank")
@@ -158,7 +156,7 @@ def decide_confirm(
     if (instructed.receiving_bank, command.external_reference) in state.references:
         raise AlreadyRecorded("reference", command.external_reference)
     _check_confirmed_amount(instructed, command.amount_minor)
-    check_open(state, today=today)
+    check_opened(state, today=today)
     if command.value_date > today:
         raise FutureValued(value_date=command.value_date, open_day=today)
     if command.value_date < state.terms.signed_on:
@@ -190,13 +188,6 @@ def decide_confirm(
             shares=dict(shares),
         ),
     )
-
-
-def check_open(state: FacilityState, *, today: date) -> None:
-    """Nothing: interest stands at the open day, or no loan bears any. Raises DayNotOpened."""
-    standing = any(loan.stands for loan in state.loans.values())
-    if standing and state.reached is not None and state.reached != today:
-        raise DayNotOpened(accrued_to=state.reached, open_day=today)
 
 
 def _instructed(state: FacilityState, name: str) -> Payment:

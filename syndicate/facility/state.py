@@ -1,4 +1,4 @@
-"""What a facility is after its facts: a fold, and nothing but a fold. It decides and refuses nothing.
+"""What a facility is after its facts: a fold and nothing else. It decides and refuses nothing.
 
 `evolve(state, fact)` trusts the fact: whatever a decision computed stands in it. The one thing
 worked out here is the exact cumulative interest, from the bases and rates that the fact carries.
@@ -300,9 +300,7 @@ def _paid_out(state: FacilityState, instructed: PaymentInstructed, *, on: date) 
     return replace(_with_loans(state, [paid_out]), reached=reached)
 
 
-def _recovered(
-    state: FacilityState, shares: Mapping[str, int], *, collector: str
-) -> FacilityState:
+def _recovered(state: FacilityState, shares: Mapping[str, int], *, collector: str) -> FacilityState:
     owed, borne = state.owed, dict(state.borne)
     for party, amount_minor in shares.items():
         borne[party] -= amount_minor

@@ -298,7 +298,7 @@ def test_a_copied_home_does_not_lead_a_second_program_to_the_same_data(
 # --- whoever dies
 
 
-@pytest.mark.skipif(not postgres_programs.guard(), reason="no setpriv: nobody tells the server")
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="nothing here tells the server")
 def test_the_server_shuts_down_with_a_program_that_is_killed(kept: Path) -> None:
     with program(kept) as killed:
         pid, _, _ = told(killed)

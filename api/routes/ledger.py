@@ -1,0 +1,492 @@
+"""The ledger's questions: entries, balances as of and as known, heads, proofs, bundles.
+
+A member sees its own party's entries; an auditor sees all and writes nothing. Every answer names
+the log size it is true at, so the same question asked later is answered the same.
+"""
+
+import base64
+import binascii
+import io
+import zipfile
+from datetime import UTC, date, datetime
+from typing import Any
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.params import FromPath, FromQuery, JSONBody
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.database import NOBODY, SERVICE
+from api.desk import AtDesk, Desk, IdempotencyKey, Work
+from api.identity import any_member, may
+from ledger import evidence, notes, publishing
+from ledger import service as ledger
+from ledger.entries import Account
+from ledger.errors import NotAllowed, WrongInput
+from ledger.leaves import Actor
+from ledger.notes import COSIGNATURE_V1, VerifierKey
+from syndicate.parties import service as parties
+
+TAGS = ["ledger"]
+MAX_PAGE = 500
+
+
+class Book(msgspec.Struct, frozen=True, kw_only=True):
+    """A book you have a part in. published: how many leaves stand under a signed checkpoint."""
+
+    book: str
+    open_day: date
+    size: int
+    published: int
+
+
+class EntryLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry; debit positive, credit negative. position and line are its place in the log."""
+
+    position: int
+    line: int
+    party: str
+    code: str
+    counterparty: str
+    ref: str
+    currency: str
+    amount_minor: int
+    value_date: date
+    booking_date: date
+    record: str
+    fact: str | None
+    actor: Actor
+
+
+class Entries(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of entries. next: pass it as `cursor` for the rest; null at the end."""
+
+    book: str
+    known_size: int
+    entries: list[EntryLine]
+    next: str | None
+
+
+class BalanceLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One account's balance, minor units; debit positive."""
+
+    party: str
+    code: str
+    counterparty: str
+    ref: str
+    currency: str
+    balance_minor: int
+
+
+class Balances(msgspec.Struct, frozen=True, kw_only=True):
+    """Balances as of and as known. sums: of all lines by currency; 0 for the whole book."""
+
+    book: str
+    known_size: int
+    balances: list[BalanceLine]
+    sums_minor: dict[str, int]
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """One leaf of the log without its verbatim bytes."""
+
+    position: int
+    record: str
+    kind: str
+    subject: dict[str, Any]
+    actor: Actor
+    corrects: str | None
+    value_date: date
+    booking_date: date
+    recorded_at: datetime
+    leaf_hash: str
+
+
+class Records(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of what a book records. next: pass it as `after`; null at the end."""
+
+    book: str
+    records: list[Record]
+    next: int | None
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """A published head: a C2SP checkpoint with the cosignatures received for it."""
+
+    book: str
+    size: int
+    root: str
+    note: str
+
+
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
+    """An RFC 6962 proof, hashes in hex, bottom up."""
+
+    book: str
+    size: int
+    hashes: list[str]
+
+
+class Cosignature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A witness's signature line under the top log's checkpoint of that size."""
+
+    size: int
+    line: str
+
+
+@get("/v1/books", guards=[may("read-ledger")], tags=TAGS)
+async def books(desk: AtDesk) -> list[Book]:
+    """The books you take part in; all of them for an auditor."""
+
+    async def question(conn: AsyncConnection) -> list[Book]:
+        return [
+            Book(
+                book=row.book,
+                open_day=row.open_day,
+                size=row.size,
+                published=await ledger.published_size(conn, book=row.book),
+            )
+            for row in await ledger.books(conn)
+        ]
+
+    return await desk.ask(question)
+
+
+def _cursor(text: str | None) -> tuple[int, int]:
+    if text is None:
+        return -1, -1
+    try:
+        position, line = base64.urlsafe_b64decode(text.encode()).decode().split(".")
+        return int(position), int(line)
+    except (binascii.Error, ValueError) as error:
+        raise WrongInput("cursor", "the `next` of an earlier page") from error
+
+
+def _as_cursor(position: int, line: int) -> str:
+    return base64.urlsafe_b64encode(f"{position}.{line}".encode()).decode()
+
+
+def _page(limit: int) -> int:
+    if not 1 <= limit <= MAX_PAGE:
+        raise WrongInput("limit", f"1 to {MAX_PAGE}")
+    return limit
+
+
+async def _known(
+    conn: AsyncConnection, *, book: str, known_size: int | None, known_on: date | None
+) -> int:
+    """The log size the question is answered at: as asked, at the close of a day, or published."""
+    if known_size is not None and known_on is not None:
+        raise WrongInput("known_on", "either known_on or known_size, not both")
+    await ledger.book(conn, book=book)
+    if known_on is not None:
+        known_size = await ledger.size_at_close(conn, book=book, day=known_on)
+    return await ledger.known_size(conn, book=book, asked=known_size)
+
+
+@get("/v1/books/{book:str}/entries", guards=[may("read-ledger")], tags=TAGS)
+async def entries(
+    desk: AtDesk,
+    book: FromPath[str],
+    party: FromQuery[str | None] = None,
+    code: FromQuery[str | None] = None,
+    counterparty: FromQuery[str | None] = None,
+    ref: FromQuery[str | None] = None,
+    currency: FromQuery[str | None] = None,
+    fact: FromQuery[str | None] = None,
+    record: FromQuery[str | None] = None,
+    value_from: FromQuery[date | None] = None,
+    value_until: FromQuery[date | None] = None,
+    booking_from: FromQuery[date | None] = None,
+    booking_until: FromQuery[date | None] = None,
+    known_size: FromQuery[int | None] = None,
+    known_on: FromQuery[date | None] = None,
+    cursor: FromQuery[str | None] = None,
+    limit: FromQuery[int] = 100,
+) -> Entries:
+    """Entries by any combination of filters, in log order, page by page."""
+    after = _cursor(cursor)
+    page = _page(limit)
+    wanted = {
+        "party": party,
+        "code": code,
+        "counterparty": counterparty,
+        "ref": ref,
+        "currency": currency,
+        "fact": fact,
+        "leaf_id": record,
+        "value_from": value_from,
+        "value_until": value_until,
+        "booking_from": booking_from,
+        "booking_until": booking_until,
+    }
+
+    async def question(conn: AsyncConnection) -> Entries:
+        size = await _known(conn, book=book, known_size=known_size, known_on=known_on)
+        rows = await ledger.entries(
+            conn, book=book, wanted={**wanted, "known_size": size}, after=after, limit=page + 1
+        )
+        lines = [
+            EntryLine(
+                position=row.position,
+                line=row.line,
+                party=row.party,
+                code=row.code,
+                counterparty=row.counterparty,
+                ref=row.ref,
+                currency=row.currency,
+                amount_minor=row.amount_minor,
+                value_date=row.value_date,
+                booking_date=row.booking_date,
+                record=row.leaf_id,
+                fact=row.fact,
+                actor=msgspec.convert(row.actor, Actor),
+            )
+            for row in rows[:page]
+        ]
+        more = len(rows) > page
+        return Entries(
+            book=book,
+            known_size=size,
+            entries=lines,
+            next=_as_cursor(lines[-1].position, lines[-1].line) if more else None,
+        )
+
+    return await desk.ask(question)
+
+
+@get("/v1/books/{book:str}/balances", guards=[may("read-ledger")], tags=TAGS)
+async def balances(
+    desk: AtDesk,
+    book: FromPath[str],
+    party: FromQuery[str | None] = None,
+    code: FromQuery[str | None] = None,
+    ref: FromQuery[str | None] = None,
+    currency: FromQuery[str | None] = None,
+    value_until: FromQuery[date | None] = None,
+    booking_until: FromQuery[date | None] = None,
+    known_size: FromQuery[int | None] = None,
+    known_on: FromQuery[date | None] = None,
+) -> Balances:
+    """Balances as of a value or booking date, as known at a log size or at a day's close.
+
+    For a fixed pair of dates and size the answer never changes.
+    """
+    wanted = {
+        "party": party,
+        "code": code,
+        "ref": ref,
+        "currency": currency,
+        "value_until": value_until,
+        "booking_until": booking_until,
+    }
+
+    async def question(conn: AsyncConnection) -> Balances:
+        size = await _known(conn, book=book, known_size=known_size, known_on=known_on)
+        found = await ledger.balances(conn, book=book, wanted={**wanted, "known_size": size})
+        sums: dict[str, int] = {}
+        for balance in found:
+            name = balance.account.currency
+            sums[name] = sums.get(name, 0) + balance.balance_minor
+        return Balances(
+            book=book,
+            known_size=size,
+            balances=[_line(balance.account, balance.balance_minor) for balance in found],
+            sums_minor=sums,
+        )
+
+    return await desk.ask(question)
+
+
+def _line(account: Account, balance_minor: int) -> BalanceLine:
+    return BalanceLine(
+        party=account.party,
+        code=account.code,
+        counterparty=account.counterparty,
+        ref=account.ref,
+        currency=account.currency,
+        balance_minor=balance_minor,
+    )
+
+
+@get("/v1/books/{book:str}/records", guards=[may("read-ledger")], tags=TAGS)
+async def records(
+    desk: AtDesk,
+    book: FromPath[str],
+    after: FromQuery[int] = -1,
+    limit: FromQuery[int] = 100,
+    kind: FromQuery[str | None] = None,
+) -> Records:
+    """What the book records, in log order: facts, refusals, seals of days, consents, keys."""
+    page = _page(limit)
+
+    async def question(conn: AsyncConnection) -> Records:
+        await ledger.book(conn, book=book)
+        kinds = [kind] if kind is not None else evidence.ALL_KINDS
+        found = await ledger.facts(conn, book=book, kinds=kinds, after=after, limit=page + 1)
+        shown = [_record(item) for item in found[:page]]
+        more = len(found) > page
+        return Records(book=book, records=shown, next=shown[-1].position if more else None)
+
+    return await desk.ask(question)
+
+
+@get("/v1/books/{book:str}/records/{record:str}", guards=[may("read-ledger")], tags=TAGS)
+async def record(desk: AtDesk, book: FromPath[str], record: FromPath[str]) -> Record:
+    """One record by its id: who did it, when, on what ground, and its place in the log."""
+    return _record(await desk.ask(lambda conn: ledger.fact(conn, book=book, leaf_id=record)))
+
+
+def _record(item: ledger.Recorded) -> Record:
+    return Record(
+        position=item.position,
+        record=item.leaf_id,
+        kind=item.kind,
+        subject=item.subject,
+        actor=item.actor,
+        corrects=item.corrects,
+        value_date=item.value_date,
+        booking_date=item.booking_date,
+        recorded_at=item.recorded_at,
+        leaf_hash=item.hash.hex(),
+    )
+
+
+def _head(head: publishing.Witnessed) -> Head:
+    return Head(
+        book=head.book, size=head.size, root=head.root.hex(), note=head.note.decode("utf-8")
+    )
+
+
+@get("/v1/books/{book:str}/checkpoint", guards=[any_member()], tags=TAGS)
+async def book_head(desk: AtDesk, book: FromPath[str], size: FromQuery[int | None] = None) -> Head:
+    """The book's signed head: the latest, or of a published size."""
+    return _head(await desk.ask(lambda conn: publishing.checkpoint(conn, book=book, size=size)))
+
+
+@get("/v1/books/{book:str}/proofs/inclusion", guards=[any_member()], tags=TAGS)
+async def inclusion(
+    desk: AtDesk, book: FromPath[str], position: FromQuery[int], size: FromQuery[int]
+) -> Proof:
+    """That the leaf at a position is in the tree of a published size (RFC 6962 2.1.1)."""
+    hashes = await desk.ask(
+        lambda conn: publishing.inclusion(conn, book=book, position=position, size=size)
+    )
+    return Proof(book=book, size=size, hashes=[digest.hex() for digest in hashes])
+
+
+@get("/v1/books/{book:str}/proofs/consistency", guards=[any_member()], tags=TAGS)
+async def consistency(
+    desk: AtDesk, book: FromPath[str], old_size: FromQuery[int], new_size: FromQuery[int]
+) -> Proof:
+    """That the tree of the new size only added to the tree of the old one (RFC 6962 2.1.2)."""
+    hashes = await desk.ask(
+        lambda conn: publishing.consistency(conn, book=book, old_size=old_size, new_size=new_size)
+    )
+    return Proof(book=book, size=new_size, hashes=[digest.hex() for digest in hashes])
+
+
+@get("/v1/log/checkpoint", security=[{}], tags=["log"])
+async def top_head(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """The top log's latest head, public: a C2SP checkpoint as plain text."""
+    async with request.app.state.database.transaction(NOBODY, read_only=True) as conn:
+        head = await publishing.checkpoint(conn, book=publishing.TOP)
+    return Response(head.note, media_type="text/plain; charset=utf-8")
+
+
+@get("/v1/log/proofs/consistency", security=[{}], tags=["log"])
+async def top_consistency(
+    request: Request[Any, Any, Any], old_size: FromQuery[int], new_size: FromQuery[int]
+) -> Proof:
+    """That the top log only grew between two sizes, public, for witnesses."""
+    async with request.app.state.database.transaction(NOBODY, read_only=True) as conn:
+        hashes = await publishing.consistency(
+            conn, book=publishing.TOP, old_size=old_size, new_size=new_size
+        )
+    return Proof(book=publishing.TOP, size=new_size, hashes=[digest.hex() for digest in hashes])
+
+
+@post("/v1/log/cosignatures", guards=[may("confirm-payment")], tags=["log"])
+async def cosign(
+    data: JSONBody[Cosignature], desk: AtDesk, idempotency_key: IdempotencyKey
+) -> Response[Head]:
+    """Hand in your cosignature of the top log's head: you have seen no other history.
+
+    The line is made with one of your institution's registered keys, under the institution's id.
+    """
+
+    async def use_case(work: Work) -> Head:
+        witness = await _witness(work, desk, line=data.line, size=data.size)
+        installation = desk.installation
+        await publishing.cosign(
+            work.conn,
+            book=publishing.TOP,
+            size=data.size,
+            line=data.line.encode(),
+            witness=witness,
+            installation=installation.name,
+            signer=installation.signer,
+            now=work.now,
+        )
+        return _head(await publishing.checkpoint(work.conn, book=publishing.TOP, size=data.size))
+
+    return await desk.command(use_case, key=idempotency_key, standing=SERVICE)
+
+
+async def _witness(work: Work, desk: Desk, *, line: str, size: int) -> VerifierKey:
+    """The registered key of the asker's institution under which the line verifies."""
+    head = await publishing.checkpoint(work.conn, book=publishing.TOP, size=size)
+    for key in (await parties.keys(work.conn)).values():
+        if key.institution != desk.asker.institution or key.until is not None:
+            continue
+        witness = VerifierKey(key.institution, COSIGNATURE_V1, key.public)
+        try:
+            opened = notes.open_note(notes.with_signatures(head.note, [line.encode()]), [witness])
+        except notes.NotSigned:
+            continue
+        if opened.signed_by:
+            return witness
+    raise NotAllowed("the line is no cosignature of this checkpoint by your institution's key")
+
+
+@get("/v1/bundle", guards=[may("export-bundle")], tags=["audit"])
+async def bundle(desk: AtDesk, books: FromQuery[str | None] = None) -> Response[bytes]:
+    """The audit bundle of some books (comma-separated; all, where none is named) as a zip file.
+
+    Unpack it and run `liandai verify`, offline, with the keys you trust from elsewhere.
+    """
+    wanted = tuple(books.split(",")) if books else ()
+    files = await desk.ask(
+        lambda conn: evidence.bundle(
+            conn,
+            books=wanted,
+            installation=desk.installation.name,
+            signer=desk.installation.signer,
+        )
+    )
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(files):
+            archive.writestr(name, files[name])
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    return Response(
+        packed.getvalue(),
+        media_type="application/zip",
+        headers={"content-disposition": f'attachment; filename="liandai-{stamp}.zip"'},
+    )
+
+
+HANDLERS = (
+    books,
+    entries,
+    balances,
+    records,
+    record,
+    book_head,
+    inclusion,
+    consistency,
+    top_head,
+    top_consistency,
+    cosign,
+    bundle,
+)

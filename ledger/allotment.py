@@ -1,0 +1,440 @@
+"""How an amount is split over seats: once, or along a running total. Never who the seats are.
+
+    allot            one amount, once: largest remainder
+    carry            a running total moved to a new amount along a path of exact shares
+    allot_running    the parts of one more instalment under fixed weights
+
+**The promise of `carry`.** Exact shares f_i are functions of the cumulative amount alone, each
+rising, f(0) = 0, their sum the amount (`SharePath`). From zero, over every sequence of amounts up
+and down: totals sum to the amount; each is its exact share rounded down or up (so a whole share is
+met exactly, and zero returns everyone to zero); nobody's part has the wrong sign.
+
+**Why it can always be kept** (a form of chairman assignment: R. Tijdeman, 1980). Let x be the
+totals at amount t, [y] the positive part of y. Call x *safe* when every x_i is floor or ceil of
+f_i(t), they sum to t, and
+
+    (1) for every later u    sum [floor f_i(u) - x_i] <= u - t    what must be given by u fits in
+    (2) for every earlier s  sum [x_i - ceil f_i(s)] <= t - s     what must be taken by s fits in
+
+Zero at zero is safe. Moving a safe x up from t to v (down is the mirror image f(t) -> -f(-t)):
+
+* At v a seat whose share is no whole number is *open*, p_i is its part of a fen above the floor,
+  k = sum p_i the odd fen to give. It will *leave* its present fen at the first u with
+  f_i(u) >= ceil f_i(v), and *entered* it after the last s with f_i(s) <= floor f_i(v). The *bound*
+  seats B (x_i above the floor) must keep theirs; by (1) at v, |B| <= k.
+* For u > v let P be the open seats that leave after u; for t <= s < v let R be those that entered
+  at s or later (never bound). Choose k open seats G, B among them, so that for every u and s
+      (F)  |G and P| <= max(|B and P|, ceil of the sum of p over P)
+      (E)  |G and R| <= ceil of the sum of p over R
+  **Such a choice exists.** Give bound seats 1 and the others p_i, then take the |B| - p(B) too many
+  from unbound seats, latest leaver first: each P is then emptied of all but B, or holds at most
+  p(P); no R grew. These are fractions within both chains of nested sets; such bounds with their
+  fixed total are a totally unimodular system, so whole numbers exist too.
+  **It is safe.** (1) at u > v says exactly |G and P| <= sum of the parts of a fen of all seats at
+  u, a whole number. When |G and P| <= ceil p(P) it holds, as no p_i of P falls before u. Else G and
+  P = B and P: nobody in P got anything beyond the floor of v, so both sides of the old (1) at u
+  moved by v - t. (2) at s between t and v follows from (E) in the same way; at s <= t the left side
+  grew by at most the v - t given. The bounds may be loosened to p taken at u (or s) itself.
+
+Within these bounds the largest remainder gets the odd fen, then the earlier seat. No step counts
+fen: n seats cost n log n comparisons, and n^2 log n where the largest remainders would get stuck.
+"""
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from itertools import groupby
+from math import floor
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from ledger.errors import Conflict, WrongInput
+
+
+class PathEnded(Conflict):
+    """The amount lies beyond the last one whose shares the path knows."""
+
+    code = "share-path-ended"
+
+
+class OffPath(Conflict):
+    """Totals held that no sequence of `carry` from zero along this path gives."""
+
+    code = "totals-off-path"
+
+
+class Bend(NamedTuple):
+    """From the cumulative amount `at` on, a seat's exact share grows faster by `change`."""
+
+    at: Fraction
+    seat: int
+    change: Fraction
+
+
+class Stretch(Struct, frozen=True):
+    """Exact shares (fixed[i] + slopes[i] * amount) / scale up to the amount `last` (None: ever)."""
+
+    last: int | None
+    scale: int
+    fixed: tuple[int, ...]
+    slopes: tuple[int, ...]
+
+
+class SharePath(Struct, frozen=True):
+    """Exact shares as functions of the cumulative amount: rising, 0 at 0, together the amount.
+
+    stretches  one after another; the first also reaches below zero
+    """
+
+    stretches: tuple[Stretch, ...]
+
+    @property
+    def last(self) -> int | None:
+        """The largest whole amount the path covers; None where it never ends."""
+        return self.stretches[-1].last
+
+    def at(self, amount_minor: int) -> Stretch:
+        """The stretch that gives the shares of an amount; PathEnded beyond the last one."""
+        for stretch in self.stretches:
+            if stretch.last is None or amount_minor <= stretch.last:
+                return stretch
+        raise PathEnded(
+            f"no shares are agreed beyond {self.last} minor units",
+            amount_minor=amount_minor,
+            last_minor=self.last,
+        )
+
+
+def allot(total_minor: int, weights: Sequence[int]) -> list[int]:
+    """Split an amount by weights; the parts always sum to the amount.
+
+    total_minor  minor units; a negative total gives the mirrored parts
+    weights      one per seat, in seat order; each >= 0, not all 0
+    returns      one part per seat, same order, minor units
+
+    Spare units go to the largest remainders; equal remainders in seat order, as the agreement's
+    seat list is the tie rule. WrongInput for weights that share nothing.
+    Source: largest-remainder (Hamilton) apportionment.
+    """
+    whole = _sum_of(weights)
+    if total_minor < 0:
+        return [-part for part in allot(-total_minor, weights)]
+    parts = [total_minor * weight // whole for weight in weights]
+    order = sorted(range(len(weights)), key=lambda seat: -(total_minor * weights[seat] % whole))
+    for seat in order[: total_minor - sum(parts)]:
+        parts[seat] += 1
+    return parts
+
+
+def allot_running(amount_minor: int, weights: Sequence[int], *, held: Sequence[int]) -> list[int]:
+    """The parts of one more instalment; running totals stay within a unit of their exact shares.
+
+    amount_minor  minor units; negative takes back
+    weights       one per seat, the same at every instalment; each >= 0, not all 0
+    held          each seat's total of the instalments so far, zeros at first
+    returns       one part per seat; they sum to the amount and none has the other sign
+
+    After it, each total is floor or ceil of (all instalments) * weight / (all weights). New weights
+    begin a new running split from zero: what was carried under the old ones is no safe start.
+    OffPath for totals that earlier calls did not give.
+    """
+    carried = carry(by_weights(weights), held, to_minor=sum(held) + amount_minor)
+    return [after - before for after, before in zip(carried, held, strict=True)]
+
+
+def by_weights(weights: Sequence[int]) -> SharePath:
+    """The straight path: the same fixed proportions at every amount, below zero too."""
+    whole = _sum_of(weights)
+    straight = Stretch(last=None, scale=whole, fixed=(0,) * len(weights), slopes=tuple(weights))
+    return SharePath(stretches=(straight,))
+
+
+def bent(bends: Iterable[Bend], *, seats: int, end: Fraction | None) -> SharePath:
+    """The path whose shares bend where told: f_i(t) is the sum of change * (t - at) over at <= t.
+
+    bends  in any order; at every amount below the end no slope is negative and they sum to 1
+    end    the last amount with agreed shares, None where there is none
+    """
+    slopes, fixed = [Fraction(0)] * seats, [Fraction(0)] * seats
+    corners = [
+        (at, list(group))
+        for at, group in groupby(sorted(bends), key=lambda bend: bend.at)
+        if end is None or at < end
+    ]
+    stretches: list[Stretch] = []
+    for place, (_, group) in enumerate(corners):
+        for at, seat, change in group:
+            slopes[seat] += change
+            fixed[seat] -= change * at
+        if sum(slopes) != 1 or min(slopes) < 0:
+            raise WrongInput("bends", "slopes of 0 or more that sum to 1 on every stretch")
+        until = corners[place + 1][0] if place + 1 < len(corners) else end
+        last = None if until is None else floor(until)
+        if not stretches or last is None or last > (stretches[-1].last or 0):
+            stretches.append(_stretch(last, slopes=slopes, fixed=fixed))
+    nothing = Stretch(last=0, scale=1, fixed=(0,) * seats, slopes=(0,) * seats)
+    return SharePath(stretches=tuple(stretches) or (nothing,))
+
+
+def carry(path: SharePath, held: Sequence[int], *, to_minor: int) -> list[int]:
+    """The totals when the cumulative amount moves from what is held to `to_minor`.
+
+    path      the exact shares; the same one at every move
+    held      each seat's total now, in seat order: zeros, or what an earlier `carry` returned
+    returns   totals in seat order that sum to `to_minor`, each floor or ceil of its exact share;
+              none is below its old total when the amount rises, none above when it falls
+
+    An odd unit goes to the largest remainder, a tie to the earlier seat, unless a later move could
+    then not keep the promise (see the module). PathEnded beyond the path; OffPath for totals that
+    do not come from it.
+    """
+    from_minor = sum(held)
+    here = path.at(to_minor)
+    _refuse_off_path(path.at(from_minor), held, amount_minor=from_minor)
+    if to_minor == from_minor:
+        return list(held)
+    rising = to_minor > from_minor
+    totals: list[int] = []
+    cells: list[_Cell] = []
+    for seat, (fixed, slope) in enumerate(zip(here.fixed, here.slopes, strict=True)):
+        whole, rest = divmod(fixed + slope * to_minor, here.scale)
+        totals.append(whole)
+        if rest:
+            up = _first_at_least(path, seat, level=whole + 1, beyond_minor=to_minor)
+            down = _last_at_most(path, seat, level=whole, before_minor=to_minor)
+            above = held[seat] > whole
+            cells.append(
+                _Cell(seat, seat, whole, rest, ahead=up, behind=down, bound=above)
+                if rising
+                else _Cell(
+                    seat,
+                    -seat,
+                    whole + 1,
+                    here.scale - rest,
+                    ahead=down,
+                    behind=up,
+                    bound=not above,
+                )
+            )
+    odd = to_minor - sum(totals)
+    move = _Move(path, from_minor=from_minor, to_minor=to_minor, scale=here.scale)
+    served = _choose(cells, odd if rising else len(cells) - odd, move)
+    for cell in cells:
+        totals[cell.seat] += (cell.seat in served) == rising
+    return totals
+
+
+class _Move(NamedTuple):
+    """Where the cumulative amount goes; `scale` is that of the parts of a unit at its end."""
+
+    path: SharePath
+    from_minor: int
+    to_minor: int
+    scale: int
+
+
+class _Cell(NamedTuple):
+    """An open seat in the direction of the move; *served* is moved on, away from `near`.
+
+    turn    tie rule, the smaller first
+    near    the whole number its share passed last
+    part    how far its share is past `near`, in 1/scale of a unit
+    ahead   the amount where its share reaches the next whole number; None if never
+    behind  the amount where it passed `near`; None if it never did
+    bound   it was served before, so it is served now
+    """
+
+    seat: int
+    turn: int
+    near: int
+    part: int
+    ahead: int | None
+    behind: int | None
+    bound: bool
+
+
+def _choose(cells: list[_Cell], number: int, move: _Move) -> set[int]:
+    """The seats served: `number` of them, bound ones first, then by part and turn, within (F, E)."""
+    order = sorted(cells, key=lambda cell: (not cell.bound, -cell.part, cell.turn))
+    wanted = {cell.seat for cell in order[:number]}
+    leave = _most_leaving(cells, wanted, move)
+    enter = _most_entered(cells, wanted, number, move)
+    if _within(leave[seat] for seat in wanted) and _within(enter[seat] for seat in wanted):
+        chosen = [cell.seat for cell in order[:number]]
+    else:
+        chosen = [cell.seat for cell in order if cell.bound]
+        waiting = [cell.seat for cell in order if not cell.bound]
+        while len(chosen) < number and waiting:
+            seat = waiting.pop(0)
+            if _completes([*chosen, seat], waiting, number=number, leave=leave, enter=enter):
+                chosen.append(seat)
+    if len(chosen) != number or any(cell.bound and cell.seat not in chosen for cell in cells):
+        raise OffPath("the totals held do not come from this path")
+    return set(chosen)
+
+
+def _completes(
+    chosen: list[int], free: list[int], *, number: int, leave: dict[int, int], enter: dict[int, int]
+) -> bool:
+    """Whether `number` seats, the chosen and some free ones, keep both chains of limits.
+
+    Taking free seats in the order that is easiest for `enter`, each when it keeps `leave`, gives a
+    set that is largest for `leave` and, size by size, easiest for `enter` (greedy on a matroid).
+    """
+    below = list(range(number + 1))  # below[m]: the largest place up to m still free, 0 for none
+
+    def place(seat: int) -> bool:
+        spot = min(leave[seat], number)
+        while below[spot] != spot:
+            below[spot] = below[below[spot]]
+            spot = below[spot]
+        if spot:
+            below[spot] = spot - 1
+        return spot > 0
+
+    if not all([place(seat) for seat in chosen]):
+        return False
+    full = list(chosen)
+    for seat in sorted(free, key=lambda seat: -enter[seat]):
+        if len(full) < number and place(seat):
+            full.append(seat)
+    return len(full) == number and _within(enter[seat] for seat in full)
+
+
+def _within(limits: Iterable[int]) -> bool:
+    """Whether, for every m, at most m of these are m or less."""
+    return all(limit >= place for place, limit in enumerate(sorted(limits), start=1))
+
+
+def _most_leaving(cells: list[_Cell], wanted: set[int], move: _Move) -> dict[int, int]:
+    """(F) as a number for each seat: of the seats with m or less, at most m are served."""
+
+    def last_leaver_first(cell: _Cell) -> tuple[bool, int]:
+        return cell.ahead is not None, -abs((cell.ahead or 0) - move.to_minor)
+
+    ranking = sorted(cells, key=last_leaver_first)
+    limits: list[tuple[int, int]] = []
+    part = bound = asked = 0
+    for length, (cell, following) in enumerate(pairwise(ranking), start=1):
+        part, bound, asked = part + cell.part, bound + cell.bound, asked + (cell.seat in wanted)
+        if following.ahead is None or following.ahead == cell.ahead:
+            continue
+        most = max(bound, -(-part // move.scale))
+        if asked > most:
+            most = max(bound, ceil(_past(ranking[:length], following.ahead, move)))
+        limits.append((length, most))
+    return _each(ranking, limits)
+
+
+def _most_entered(cells: list[_Cell], wanted: set[int], number: int, move: _Move) -> dict[int, int]:
+    """(E) as a number for each seat: of the seats with m or less, at most m are served."""
+    reach = abs(move.to_minor - move.from_minor)
+
+    def last_entered_first(cell: _Cell) -> tuple[bool, int]:
+        return cell.behind is None, abs((cell.behind or 0) - move.to_minor)
+
+    ranking = sorted(cells, key=last_entered_first)
+    limits: list[tuple[int, int]] = []
+    part = asked = 0
+    for length, cell in enumerate(ranking, start=1):
+        if cell.behind is None or abs(cell.behind - move.to_minor) > reach:
+            break
+        part, asked = part + cell.part, asked + (cell.seat in wanted)
+        if length < len(ranking) and ranking[length].behind == cell.behind:
+            continue
+        most = -(-part // move.scale)
+        if asked > most:
+            most = number - floor(_past(ranking[length:], cell.behind, move))
+        limits.append((length, most))
+    return _each(ranking, limits)
+
+
+def _past(cells: list[_Cell], amount_minor: int, move: _Move) -> Fraction:
+    """How far the shares of these seats at an amount are past their `near`, together."""
+    there = move.path.at(amount_minor)
+    past = sum(
+        there.fixed[cell.seat] + there.slopes[cell.seat] * amount_minor - cell.near * there.scale
+        for cell in cells
+    )
+    return Fraction(abs(past), there.scale)
+
+
+def _each(ranking: list[_Cell], limits: list[tuple[int, int]]) -> dict[int, int]:
+    """The tightest limit each seat stands under, from limits on ever longer heads of a ranking."""
+    numbers = {cell.seat: len(ranking) for cell in ranking}
+    least, end = len(ranking), 0
+    for (length, most), (begin, _) in zip(
+        reversed(limits), [*reversed(limits[:-1]), (0, 0)], strict=True
+    ):
+        least, end = min(least, most), begin
+        for cell in ranking[begin:length]:
+            numbers[cell.seat] = least
+    return numbers
+
+
+def _first_at_least(path: SharePath, seat: int, *, level: int, beyond_minor: int) -> int | None:
+    """The first amount after `beyond_minor` where a seat's share is `level` or more."""
+    first = beyond_minor + 1
+    for stretch in path.stretches:
+        if stretch.last is not None and stretch.last < first:
+            continue
+        wanting = level * stretch.scale - stretch.fixed[seat]
+        slope = stretch.slopes[seat]
+        if wanting <= slope * first:
+            return first
+        if slope and (stretch.last is None or wanting <= slope * stretch.last):
+            return -(-wanting // slope)
+        if stretch.last is None:
+            return None
+        first = stretch.last + 1
+    return None
+
+
+def _last_at_most(path: SharePath, seat: int, *, level: int, before_minor: int) -> int | None:
+    """The last amount before `before_minor` where a seat's share is `level` or less."""
+    last = before_minor - 1
+    for place in range(len(path.stretches) - 1, -1, -1):
+        ended = path.stretches[place - 1].last if place else None
+        if ended is not None and ended >= last:
+            continue
+        stretch = path.stretches[place]
+        allowed = level * stretch.scale - stretch.fixed[seat]
+        slope = stretch.slopes[seat]
+        if allowed >= slope * last:
+            return last
+        if slope and (ended is None or allowed >= slope * (ended + 1)):
+            return allowed // slope
+        if ended is None:
+            return None
+        last = ended
+    return None
+
+
+def _stretch(last: int | None, *, slopes: Sequence[Fraction], fixed: Sequence[Fraction]) -> Stretch:
+    scale = lcm(*(value.denominator for value in (*slopes, *fixed)))
+    return Stretch(
+        last=last,
+        scale=scale,
+        fixed=tuple(int(value * scale) for value in fixed),
+        slopes=tuple(int(value * scale) for value in slopes),
+    )
+
+
+def _sum_of(weights: Sequence[int]) -> int:
+    whole = sum(weights)
+    if whole <= 0 or min(weights) < 0:
+        raise WrongInput("weights", "whole numbers of 0 or more, not all 0")
+    return whole
+
+
+def _refuse_off_path(stretch: Stretch, held: Sequence[int], *, amount_minor: int) -> None:
+    for seat, (fixed, slope, total) in enumerate(
+        zip(stretch.fixed, stretch.slopes, held, strict=True)
+    ):
+        if abs(fixed + slope * amount_minor - total * stretch.scale) >= stretch.scale:
+            raise OffPath(
+                f"seat {seat} holds {total} minor units, a unit or more from its exact share",
+                seat=seat,
+                held_minor=total,
+                amount_minor=amount_minor,
+            )

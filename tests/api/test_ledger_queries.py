@@ -1,0 +1,91 @@
+"""The ledger's questions over HTTP: heads, proofs, cosignatures, the auditor's bundle."""
+
+import base64
+import io
+import time
+import zipfile
+
+from ledger import merkle, notes
+from ledger.verify import verify
+from tests.house import NAME, House, key_of
+
+
+async def unpacked(house: House) -> dict[str, bytes]:
+    """The bundle of everything, as the auditor downloads and unpacks it."""
+    await house.publish()
+    answer = await house.http.get("/v1/bundle", headers=house["auditor-auditor"].headers)
+    assert answer.status_code == 200, answer.text
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+async def test_the_registrys_bundle_verifies_offline(house: House) -> None:
+    verdict = verify(await unpacked(house), None)
+    assert verdict.verified, verdict.document()
+    assert verdict.trust == "self"
+
+
+async def test_anyone_reads_the_top_logs_head_without_a_token(house: House) -> None:
+    await house.publish()
+    answer = await house.http.get("/v1/log/checkpoint")
+    key = notes.VerifierKey(NAME, notes.ED25519, key_of("log").public)
+    head = notes.open_checkpoint(answer.content, origin=f"{NAME}/top", log=key, witnesses=[])
+    assert head.checkpoint.size > 0
+
+
+async def test_a_bank_cosigns_the_head_and_the_policy_counts_it(house: House) -> None:
+    await house.publish()
+    note = (await house.http.get("/v1/log/checkpoint")).content
+    size = notes.read_checkpoint_text(notes.read_note(note).text).size
+    for bank in ("hzbank", "cib"):
+        line = notes.cosign(note, name=bank, signer=house.keys[bank], time=int(time.time()))
+        body = {"size": size, "line": line.decode()}
+        await house[f"{bank}-operations"].post("/v1/log/cosignatures", body)
+    foreign = notes.cosign(note, name="czbank", signer=key_of("nobody"), time=1)
+    body = {"size": size, "line": foreign.decode()}
+    await house["czbank-operations"].post("/v1/log/cosignatures", body, expect=403)
+    witnesses = tuple(
+        notes.VerifierKey(bank, notes.COSIGNATURE_V1, house.keys[bank].public)
+        for bank in ("hzbank", "cib", "czbank")
+    )
+    policy = notes.Policy(
+        log=notes.VerifierKey(NAME, notes.ED25519, key_of("log").public),
+        witnesses=witnesses,
+        threshold=2,
+    )
+    files = await unpacked(house)
+    assert verify(files, policy).document()["verified"] is True
+    strict = notes.Policy(log=policy.log, witnesses=witnesses, threshold=3)
+    assert verify(files, strict).document()["verified"] is False
+
+
+async def test_an_auditor_reads_every_record_and_its_proof(house: House) -> None:
+    await house.publish()
+    auditor = house["auditor-auditor"]
+    page = await auditor.get("/v1/books/registry/records", limit=5)
+    assert len(page["records"]) == 5
+    assert page["next"] == 4
+    head = await auditor.get("/v1/books/registry/checkpoint")
+    for record in page["records"]:
+        proof = await auditor.get(
+            "/v1/books/registry/proofs/inclusion", position=record["position"], size=head["size"]
+        )
+        assert merkle.verify_inclusion(
+            leaf=bytes.fromhex(record["leaf_hash"]),
+            index=record["position"],
+            size=head["size"],
+            proof=[bytes.fromhex(digest) for digest in proof["hashes"]],
+            root=bytes.fromhex(head["root"]),
+        )
+
+
+async def test_an_unknown_filter_or_a_foreign_book_is_refused_not_ignored(house: House) -> None:
+    auditor = house["auditor-auditor"]
+    unknown = await auditor.get("/v1/books/registry/entries", colour="red", expect=400)
+    assert unknown["code"] == "unknown-parameter"
+    await auditor.get("/v1/books/nowhere/entries", expect=404)
+    await house["hzbank-officer"].get("/v1/books/registry/entries", expect=404)
+    await auditor.get("/v1/books/registry/entries", cursor="!!", expect=422)
+    garbage = base64.urlsafe_b64encode(b"1.x").decode()
+    await auditor.get("/v1/books/registry/entries", cursor=garbage, expect=422)
+    await auditor.get("/v1/books/registry/balances", known_size=10**6, expect=409)
