@@ -42,67 +42,18 @@ fen: n seats cost n log n comparisons, and n^2 log n where the largest remainder
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from itertools import groupby
-from math import floor
+from itertools import pairwise
+from math import ceil, floor
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from ledger.errors import Conflict, WrongInput
-
-
-class PathEnded(Conflict):
-    """The amount lies beyond the last one whose shares the path knows."""
-
-    code = "share-path-ended"
+from ledger.errors import Conflict
+from ledger.share_path import SharePath, Stretch, by_weights, first_at_least, last_at_most
 
 
 class OffPath(Conflict):
     """Totals held that no sequence of `carry` from zero along this path gives."""
 
     code = "totals-off-path"
-
-
-class Bend(NamedTuple):
-    """From the cumulative amount `at` on, a seat's exact share grows faster by `change`."""
-
-    at: Fraction
-    seat: int
-    change: Fraction
-
-
-class Stretch(Struct, frozen=True):
-    """Exact shares (fixed[i] + slopes[i] * amount) / scale up to the amount `last` (None: ever)."""
-
-    last: int | None
-    scale: int
-    fixed: tuple[int, ...]
-    slopes: tuple[int, ...]
-
-
-class SharePath(Struct, frozen=True):
-    """Exact shares as functions of the cumulative amount: rising, 0 at 0, together the amount.
-
-    stretches  one after another; the first also reaches below zero
-    """
-
-    stretches: tuple[Stretch, ...]
-
-    @property
-    def last(self) -> int | None:
-        """The largest whole amount the path covers; None where it never ends."""
-        return self.stretches[-1].last
-
-    def at(self, amount_minor: int) -> Stretch:
-        """The stretch that gives the shares of an amount; PathEnded beyond the last one."""
-        for stretch in self.stretches:
-            if stretch.last is None or amount_minor <= stretch.last:
-                return stretch
-        raise PathEnded(
-            f"no shares are agreed beyond {self.last} minor units",
-            amount_minor=amount_minor,
-            last_minor=self.last,
-        )
 
 
 def allot(total_minor: int, weights: Sequence[int]) -> list[int]:
@@ -116,7 +67,7 @@ def allot(total_minor: int, weights: Sequence[int]) -> list[int]:
     seat list is the tie rule. WrongInput for weights that share nothing.
     Source: largest-remainder (Hamilton) apportionment.
     """
-    whole = _sum_of(weights)
+    whole = by_weights(weights).stretches[0].scale
     if total_minor < 0:
         return [-part for part in allot(-total_minor, weights)]
     parts = [total_minor * weight // whole for weight in weights]
@@ -140,40 +91,6 @@ def allot_running(amount_minor: int, weights: Sequence[int], *, held: Sequence[i
     """
     carried = carry(by_weights(weights), held, to_minor=sum(held) + amount_minor)
     return [after - before for after, before in zip(carried, held, strict=True)]
-
-
-def by_weights(weights: Sequence[int]) -> SharePath:
-    """The straight path: the same fixed proportions at every amount, below zero too."""
-    whole = _sum_of(weights)
-    straight = Stretch(last=None, scale=whole, fixed=(0,) * len(weights), slopes=tuple(weights))
-    return SharePath(stretches=(straight,))
-
-
-def bent(bends: Iterable[Bend], *, seats: int, end: Fraction | None) -> SharePath:
-    """The path whose shares bend where told: f_i(t) is the sum of change * (t - at) over at <= t.
-
-    bends  in any order; at every amount below the end no slope is negative and they sum to 1
-    end    the last amount with agreed shares, None where there is none
-    """
-    slopes, fixed = [Fraction(0)] * seats, [Fraction(0)] * seats
-    corners = [
-        (at, list(group))
-        for at, group in groupby(sorted(bends), key=lambda bend: bend.at)
-        if end is None or at < end
-    ]
-    stretches: list[Stretch] = []
-    for place, (_, group) in enumerate(corners):
-        for at, seat, change in group:
-            slopes[seat] += change
-            fixed[seat] -= change * at
-        if sum(slopes) != 1 or min(slopes) < 0:
-            raise WrongInput("bends", "slopes of 0 or more that sum to 1 on every stretch")
-        until = corners[place + 1][0] if place + 1 < len(corners) else end
-        last = None if until is None else floor(until)
-        if not stretches or last is None or last > (stretches[-1].last or 0):
-            stretches.append(_stretch(last, slopes=slopes, fixed=fixed))
-    nothing = Stretch(last=0, scale=1, fixed=(0,) * seats, slopes=(0,) * seats)
-    return SharePath(stretches=tuple(stretches) or (nothing,))
 
 
 def carry(path: SharePath, held: Sequence[int], *, to_minor: int) -> list[int]:
@@ -200,8 +117,8 @@ def carry(path: SharePath, held: Sequence[int], *, to_minor: int) -> list[int]:
         whole, rest = divmod(fixed + slope * to_minor, here.scale)
         totals.append(whole)
         if rest:
-            up = _first_at_least(path, seat, level=whole + 1, beyond_minor=to_minor)
-            down = _last_at_most(path, seat, level=whole, before_minor=to_minor)
+            up = first_at_least(path, seat, level=whole + 1, beyond_minor=to_minor)
+            down = last_at_most(path, seat, level=whole, before_minor=to_minor)
             above = held[seat] > whole
             cells.append(
                 _Cell(seat, seat, whole, rest, ahead=up, behind=down, bound=above)
@@ -254,7 +171,7 @@ class _Cell(NamedTuple):
 
 
 def _choose(cells: list[_Cell], number: int, move: _Move) -> set[int]:
-    """The seats served: `number` of them, bound ones first, then by part and turn, within (F, E)."""
+    """The `number` seats served: bound ones first, then by part and turn, within (F) and (E)."""
     order = sorted(cells, key=lambda cell: (not cell.bound, -cell.part, cell.turn))
     wanted = {cell.seat for cell in order[:number]}
     leave = _most_leaving(cells, wanted, move)
@@ -283,7 +200,7 @@ def _completes(
     """
     below = list(range(number + 1))  # below[m]: the largest place up to m still free, 0 for none
 
-    def place(seat: int) -> bool:
+    def placed(seat: int) -> bool:
         spot = min(leave[seat], number)
         while below[spot] != spot:
             below[spot] = below[below[spot]]
@@ -292,11 +209,11 @@ def _completes(
             below[spot] = spot - 1
         return spot > 0
 
-    if not all([place(seat) for seat in chosen]):
+    if not all(placed(seat) for seat in chosen):
         return False
     full = list(chosen)
     for seat in sorted(free, key=lambda seat: -enter[seat]):
-        if len(full) < number and place(seat):
+        if len(full) < number and placed(seat):
             full.append(seat)
     return len(full) == number and _within(enter[seat] for seat in full)
 
@@ -362,69 +279,12 @@ def _past(cells: list[_Cell], amount_minor: int, move: _Move) -> Fraction:
 def _each(ranking: list[_Cell], limits: list[tuple[int, int]]) -> dict[int, int]:
     """The tightest limit each seat stands under, from limits on ever longer heads of a ranking."""
     numbers = {cell.seat: len(ranking) for cell in ranking}
-    least, end = len(ranking), 0
-    for (length, most), (begin, _) in zip(
-        reversed(limits), [*reversed(limits[:-1]), (0, 0)], strict=True
-    ):
-        least, end = min(least, most), begin
+    least = len(ranking)
+    for (begin, _), (length, most) in reversed(list(pairwise([(0, 0), *limits]))):
+        least = min(least, most)
         for cell in ranking[begin:length]:
             numbers[cell.seat] = least
     return numbers
-
-
-def _first_at_least(path: SharePath, seat: int, *, level: int, beyond_minor: int) -> int | None:
-    """The first amount after `beyond_minor` where a seat's share is `level` or more."""
-    first = beyond_minor + 1
-    for stretch in path.stretches:
-        if stretch.last is not None and stretch.last < first:
-            continue
-        wanting = level * stretch.scale - stretch.fixed[seat]
-        slope = stretch.slopes[seat]
-        if wanting <= slope * first:
-            return first
-        if slope and (stretch.last is None or wanting <= slope * stretch.last):
-            return -(-wanting // slope)
-        if stretch.last is None:
-            return None
-        first = stretch.last + 1
-    return None
-
-
-def _last_at_most(path: SharePath, seat: int, *, level: int, before_minor: int) -> int | None:
-    """The last amount before `before_minor` where a seat's share is `level` or less."""
-    last = before_minor - 1
-    for place in range(len(path.stretches) - 1, -1, -1):
-        ended = path.stretches[place - 1].last if place else None
-        if ended is not None and ended >= last:
-            continue
-        stretch = path.stretches[place]
-        allowed = level * stretch.scale - stretch.fixed[seat]
-        slope = stretch.slopes[seat]
-        if allowed >= slope * last:
-            return last
-        if slope and (ended is None or allowed >= slope * (ended + 1)):
-            return allowed // slope
-        if ended is None:
-            return None
-        last = ended
-    return None
-
-
-def _stretch(last: int | None, *, slopes: Sequence[Fraction], fixed: Sequence[Fraction]) -> Stretch:
-    scale = lcm(*(value.denominator for value in (*slopes, *fixed)))
-    return Stretch(
-        last=last,
-        scale=scale,
-        fixed=tuple(int(value * scale) for value in fixed),
-        slopes=tuple(int(value * scale) for value in slopes),
-    )
-
-
-def _sum_of(weights: Sequence[int]) -> int:
-    whole = sum(weights)
-    if whole <= 0 or min(weights) < 0:
-        raise WrongInput("weights", "whole numbers of 0 or more, not all 0")
-    return whole
 
 
 def _refuse_off_path(stretch: Stretch, held: Sequence[int], *, amount_minor: int) -> None:

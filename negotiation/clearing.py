@@ -82,7 +82,7 @@ def _cleared(book: Book, spread_bp: int) -> Cleared:
     offers = {seat: offer_at(book.quotes.get(seat), spread_bp) for seat in book.seats}
     lots = scale_back(
         lots=book.target_minor // book.lot_minor,
-        seats=_holdings(book, limits, book.lot_minor),
+        seats=[_held(limit, book.target_minor, book.lot_minor) for limit in limits],
         offers=list(offers.values()),
     )
     if lots is None:
@@ -136,23 +136,20 @@ def _limits(book: Book, spread_bp: int) -> list[_Limit]:
     return limits
 
 
-def _holdings(book: Book, limits: Sequence[_Limit], unit: int) -> list[Holdings]:
-    """What each seat may hold, in whole units: minimums rounded up to them, maximums down."""
-    possible = []
-    for limit in limits:
-        caps = (cap for cap in (limit.offer, limit.most) if cap is not None)
-        least = max(limit.min_hold, limit.least)
-        most = min(book.target_minor, *caps)
-        possible.append(
-            holdings(least=-(-least // unit), most=most // unit, may_be_zero=not limit.least)
-        )
-    return possible
+def _held(limit: _Limit, target_minor: int, unit: int) -> Holdings:
+    """What the seat may hold, in whole units: its minimums rounded up to them, its maximums down."""
+    caps = (cap for cap in (limit.offer, limit.most) if cap is not None)
+    return holdings(
+        least=-(-max(limit.min_hold, limit.least) // unit),
+        most=min([target_minor, *caps]) // unit,
+        may_be_zero=not limit.least,
+    )
 
 
 def _fills(book: Book, limits: Sequence[_Limit], unit: int) -> bool:
     """Whether holdings within the limits, in whole units, can sum to the target."""
     whole, odd = divmod(book.target_minor, unit)
-    return not odd and reaches(whole, _holdings(book, limits, unit))
+    return not odd and reaches(whole, [_held(limit, book.target_minor, unit) for limit in limits])
 
 
 def _uncleared(book: Book, spread_bp: int) -> Uncleared:
@@ -178,13 +175,18 @@ def _uncleared(book: Book, spread_bp: int) -> Uncleared:
 
 def _relaxed(book: Book, limits: Sequence[_Limit], part: _Part, unit: int) -> list[_Limit]:
     """The limits without those parts that the conflict does not need, from the last seat."""
+    whole, odd = divmod(book.target_minor, unit)
     nothing = 0 if part in ("min_hold", "least") else None
-    left = list(limits)
+    left = [replace(limit, **{part: nothing}) for limit in limits]
+    if odd:
+        return left
+    held = [_held(limit, book.target_minor, unit) for limit in limits]
     for index in range(len(left) - 1, -1, -1):
-        kept = left[index]
-        left[index] = replace(kept, **{part: nothing})
-        if left[index] != kept and _fills(book, left, unit):
-            left[index] = kept
+        if left[index] == limits[index]:
+            continue
+        kept, held[index] = held[index], _held(left[index], book.target_minor, unit)
+        if reaches(whole, held):
+            left[index], held[index] = limits[index], kept
     return left
 
 

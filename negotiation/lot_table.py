@@ -17,7 +17,7 @@ that never fall."""
 Run: TypeAlias = tuple[int, list[int]]
 """(first, costs): the least costs of summing to first, first + 1, ... lots; any integers."""
 
-NARROW = 12
+NARROW = 20
 """Up to this many costs plain combination is faster than looking for the best by halves."""
 
 GAP = 24
@@ -162,13 +162,17 @@ def _combined_by_halves(sums: list[int], costs: list[int]) -> list[int]:
         start, stop, low, high = spans.pop()
         while start < stop:
             j = (start + stop) >> 1
-            first, final = max(low, j - width + 1), min(high, j)
             shift = width - 1 - j
-            cells = list(
-                map(add, sums[first : final + 1], backwards[shift + first : shift + final + 1])
-            )
-            out[j] = least = min(cells)
-            best = first + cells.index(least)
+            first = low if low > -shift else -shift
+            final = high if high < j else j
+            if first == final:
+                best = first
+                out[j] = sums[best] + costs[j - best]
+            else:
+                tried = backwards[shift + first : shift + final + 1]
+                cells = list(map(add, sums[first : final + 1], tried))
+                out[j] = least = min(cells)
+                best = first + cells.index(least)
             if j + 1 < stop:
                 spans.append((j + 1, stop, best, high))
             stop, high = j, best

@@ -22,7 +22,7 @@ from negotiation.lot_table import Piece, cheapest
 from negotiation.quotes import BookTooTangled
 from negotiation.reach import Holdings
 
-FEW_BRANCHES: Final = 48
+FEW_BRANCHES: Final = 16
 MANY_BANK_VISITS: Final = 500_000
 TABLE_CELLS: Final = 2_000_000
 """Bounds of the search, in steps and not in seconds: the same book has the same answer anywhere."""

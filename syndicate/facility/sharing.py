@@ -12,14 +12,14 @@ from ledger.errors import WrongInput
 from ledger.money import format_amount
 from syndicate.facility.state import FacilityState
 from syndicate.facility.terms import FacilityTerms
-from syndicate.risk.share import LossPosition, bear, read_agreement
+from syndicate.risk.share import LossPosition, RiskShare, bear, read_agreement, unharmed
 
 
 def check_risk_share(terms: FacilityTerms, *, place: str) -> None:
     """Nothing: the rule can be read and seats nobody but this facility's banks and protectors."""
     if terms.risk_share is None:
         return
-    agreement = read_agreement(_document(terms, dict(terms.commitments)))
+    agreement = read_agreement(_document(terms, terms.commitments), place=place)
     lenders = {*terms.seats, *(protector.party for protector in terms.protectors)}
     for seat in agreement.seats:
         if seat not in lenders:
@@ -42,7 +42,7 @@ def parts_of_recovery(state: FacilityState, amount_minor: int) -> dict[str, int]
     """What goes back to each bearer, back along the rule; without one, by what each has borne."""
     if state.terms.risk_share is None:
         return {party: part for party, part in split(amount_minor, state.borne).items() if part}
-    return {party: -part for party, part in _moved(state, -amount_minor).items()}
+    return _moved(state, -amount_minor)
 
 
 def standing_outstanding(state: FacilityState) -> dict[str, int]:
@@ -98,19 +98,25 @@ def _outstanding(state: FacilityState) -> dict[str, int]:
     }
 
 
+def agreement_of(state: FacilityState) -> RiskShare:
+    """The agreed rule with its weights settled: by outstanding means before the first loss."""
+    return read_agreement(_document(state.terms, standing_outstanding(state)))
+
+
 def _moved(state: FacilityState, delta_minor: int) -> dict[str, int]:
-    """The change of what each party bears when the net loss moves by so much."""
-    agreement = read_agreement(_document(state.terms, standing_outstanding(state)))
-    position = LossPosition(state.net_loss_minor, dict(state.borne))
-    _, parts = bear(agreement, position, delta_minor)
+    """What each party bears of a further loss, or gets back of a recovery (delta below 0)."""
+    agreement = agreement_of(state)
+    position = LossPosition(totals={**unharmed(agreement).totals, **state.borne})
+    _, parts = bear(agreement, position, delta_minor=delta_minor)
     return {party: part for party, part in parts.items() if part}
 
 
 def _document(terms: FacilityTerms, outstanding: Mapping[str, int]) -> dict[str, Any]:
-    """The agreed RULE document, with the outstanding amounts that only the default brings."""
+    """The agreed RULE document; the outstanding amounts, where it names none, are the default's."""
     assert terms.risk_share is not None
     amounts = {
         bank: format_amount(amount_minor, currency=terms.currency)
         for bank, amount_minor in outstanding.items()
+        if bank in terms.risk_share.get("seats", ())
     }
-    return {**terms.risk_share, "outstanding": amounts}
+    return {"outstanding": amounts, **terms.risk_share}

@@ -81,6 +81,7 @@ class FacilityState(msgspec.Struct, frozen=True, kw_only=True):
     loans       by (draw, bank), in the order of release
     owed        (creditor, debtor), creditor < debtor by name -> net minor units between two
                 protecting or lending parties; negative where the second is the creditor
+    recoveries  payment -> what of it went back to each bearer
     borne       party -> final loss it bears net of recoveries
     reached     the last calendar day interest is accrued to; None before the first cash
     references  (receiving bank, external reference) of every confirmed payment
@@ -94,6 +95,7 @@ class FacilityState(msgspec.Struct, frozen=True, kw_only=True):
     references: frozenset[tuple[str, str]]
     claims: Mapping[str, Claim]
     losses: Mapping[str, LossFixed]
+    recoveries: Mapping[str, Mapping[str, int]]
     borne: Mapping[str, int]
     owed: Mapping[tuple[str, str], int]
     classes: Mapping[str, Classified]
@@ -128,10 +130,8 @@ class FacilityState(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def phase(self) -> Phase:
         """Where the facility is in its life."""
-        if set(self.contracts) != set(self.terms.seats):
-            return "formed"
         if not any(loan.drawn_on for loan in self.loans.values()):
-            return "effective"
+            return "effective" if set(self.contracts) == set(self.terms.seats) else "formed"
         if self.net_loss_minor:
             return "impaired"
         if any(item.overdue for loan in self.loans.values() for item in loan.items):
@@ -224,6 +224,7 @@ def _formed(terms: FacilityTerms) -> FacilityState:
         references=frozenset(),
         claims={},
         losses={},
+        recoveries={},
         borne={},
         owed={},
         classes={},
@@ -282,7 +283,7 @@ def _confirmed(state: FacilityState, fact: PaymentConfirmed) -> FacilityState:
                 ),
             )
         case "recovery":
-            return _recovered(state, fact.shares, collector=instructed.payee)
+            return _recovered(state, fact, collector=instructed.payee)
 
 
 def _paid_out(state: FacilityState, instructed: PaymentInstructed, *, on: date) -> FacilityState:
@@ -300,13 +301,14 @@ def _paid_out(state: FacilityState, instructed: PaymentInstructed, *, on: date) 
     return replace(_with_loans(state, [paid_out]), reached=reached)
 
 
-def _recovered(state: FacilityState, shares: Mapping[str, int], *, collector: str) -> FacilityState:
+def _recovered(state: FacilityState, fact: PaymentConfirmed, *, collector: str) -> FacilityState:
     owed, borne = state.owed, dict(state.borne)
-    for party, amount_minor in shares.items():
+    for party, amount_minor in fact.shares.items():
         borne[party] -= amount_minor
         if party != collector:
             owed = _more_owed(owed, creditor=party, debtor=collector, amount_minor=amount_minor)
-    return replace(state, owed=owed, borne=borne)
+    recoveries = {**state.recoveries, fact.payment: fact.shares}
+    return replace(state, owed=owed, borne=borne, recoveries=recoveries)
 
 
 def _more_owed(

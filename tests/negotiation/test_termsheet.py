@@ -4,10 +4,13 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from msgspec.structs import replace
 
 from ledger.documents import canonical
-from ledger.errors import WrongInput
+from ledger.errors import Refused, WrongInput
 from ledger.signatures import verify_statement
 from negotiation.agreement import decision_body
 from negotiation.cleared import (
@@ -545,3 +548,137 @@ def test_the_rules_are_judged_before_the_sheet_is_drawn_and_not_after() -> None:
     table = Table().cleared().judged().decided().judged(BROKEN)
     with pytest.raises(RuleBlocks):
         table.drawn()
+
+
+# ---- any moves in any order
+
+
+class AgreementMachine(RuleBasedStateMachine):
+    """Random moves after the clearing; whatever their order, nothing unapproved gets signed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = Table().cleared()
+
+    @rule(bank=st.sampled_from(BANKS), finding=st.sampled_from((PASSED, PASSED, WARNED, BROKEN)))
+    def somebody_judges(self, bank: str, finding: Any) -> None:
+        self._try(lambda: self.table.judged(finding, by=bank))
+
+    @rule(bank=st.sampled_from(BANKS), user=st.sampled_from(("p1", "p2")))
+    def somebody_asks_for_an_override(self, bank: str, user: str) -> None:
+        move = AskOverride(by=bank, user=user, pack="cn-syndicated", rule="SY-03", reason="why")
+        self._try(lambda: self.table.do(move))
+
+    @rule(bank=st.sampled_from(BANKS), user=st.sampled_from(("p1", "p2")))
+    def somebody_grants_it(self, bank: str, user: str) -> None:
+        move = GrantOverride(by=bank, user=user, pack="cn-syndicated", rule="SY-03")
+        self._try(lambda: self.table.do(move))
+
+    @rule(bank=st.sampled_from(BANKS), declines=st.integers(0, 9))
+    def somebody_drafts(self, bank: str, declines: int) -> None:
+        self._try(lambda: self.table.draft(bank, "decline" if declines == 7 else "approve"))
+
+    @rule(bank=st.sampled_from(BANKS), second=st.booleans())
+    def somebody_checks(self, bank: str, second: bool) -> None:
+        draft = self.table.now.drafts.get(bank)
+        outcome = "approve" if draft is None else draft.outcome
+        user = f"{bank}-checker" if second else f"{bank}-maker"
+        if bank in self.table.now.seats and self.table.now.clearing is not None:
+            self._try(lambda: self.table.check(bank, outcome, user=user))
+
+    @rule()
+    def the_lead_draws_the_sheet(self) -> None:
+        self._try(self.table.drawn)
+
+    @precondition(lambda self: self.table.now.phase is Phase.CLEARED)
+    @rule(finding=st.sampled_from((PASSED, PASSED, WARNED)))
+    def all_go_straight_on_to_decisions(self, finding: Any) -> None:
+        for bank in BANKS:
+            self._try(lambda bank=bank: self.table.judged(PASSED, by=bank))
+        self._try(lambda: self.table.judged(finding))
+        for bank in BANKS:
+            self._try(lambda bank=bank: self.table.draft(bank))
+            self._try(lambda bank=bank: self.table.check(bank))
+
+    @precondition(lambda self: self.table.now.sheet is not None)
+    @rule(party=st.sampled_from((*BANKS, "yunshenchu", "icbc")))
+    def somebody_signs(self, party: str) -> None:
+        self._try(lambda: self.table.sign(party))
+
+    @precondition(lambda self: self.table.now.sheet is not None)
+    @rule(absent=st.sampled_from((*BANKS, None, None)))
+    def all_but_one_or_all_sign(self, absent: str | None) -> None:
+        for party in signatories(self.table.now):
+            if party != absent:
+                self._try(lambda party=party: self.table.sign(party))
+
+    @precondition(lambda self: self.table.now.phase is Phase.UNPLACED)
+    @rule()
+    def the_book_is_opened_and_cleared_again(self) -> None:
+        self.table.quoted(STORY_QUOTES).do(self.table.outcome())
+
+    @precondition(lambda self: self.table.now.sheet is not None)
+    @rule()
+    def the_facility_is_formed(self) -> None:
+        made = facility_terms(self.table.now, facility="fac-1", signed_on=self.table.on)
+        self._try(lambda: self.table.do(RecordFacility(terms=made)))
+
+    def _try(self, move: Any) -> None:
+        before, recorded = self.table.now, len(self.table.facts)
+        try:
+            move()
+        except Refused:
+            assert self.table.now == before
+            assert len(self.table.facts) == recorded
+
+    @invariant()
+    def the_facts_alone_give_the_state(self) -> None:
+        assert fold(self.table.facts) == self.table.state
+
+    @invariant()
+    def two_persons_of_every_holder_approved_whatever_goes_on_to_signature(self) -> None:
+        now = self.table.now
+        for decided in now.decisions.values():
+            assert decided.maker != decided.checker
+        if now.phase in (Phase.DECIDED, Phase.SIGNED, Phase.FORMED):
+            assert {bank: d.outcome for bank, d in now.decisions.items()} == dict.fromkeys(
+                BANKS, "approve"
+            )
+            assert {d.agreement for d in now.decisions.values()} == {agreement_hash(now)}
+
+    @invariant()
+    def no_sheet_stands_on_a_rule_that_is_broken_and_unanswered(self) -> None:
+        now = self.table.now
+        if now.sheet is None:
+            return
+        answered = {(given.by, given.rule) for given in now.overrides}
+        for check in now.checks.values():
+            for finding in check.findings:
+                assert finding.outcome != "fail"
+                assert finding.outcome != "warn" or (check.by, finding.rule) in answered
+
+    @invariant()
+    def only_a_sheet_that_all_parties_signed_becomes_a_facility(self) -> None:
+        now = self.table.now
+        if now.phase in (Phase.SIGNED, Phase.FORMED):
+            assert set(now.signatures) == set(signatories(now))
+            assert term_sheet(now) == now.sheet.term_sheet  # type: ignore[union-attr]
+
+
+TestAgreement = AgreementMachine.TestCase
+TestAgreement.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
+
+
+def test_a_deal_that_everybody_wants_is_told_in_twenty_six_facts() -> None:
+    table = sheet_in_hand().signed()
+    made = facility_terms(table.now, facility="fac-1", signed_on=table.on)
+    table.do(RecordFacility(terms=made))
+    told = [type(fact).__name__ for fact in table.facts]
+    assert told == [
+        *("MandateGiven", "Invited", "InvitationAnswered", "InvitationAnswered"),
+        *("Proposed", "Accepted", "Accepted", "TermsAgreed"),
+        *("BookOpened", "QuotePlaced", "QuotePlaced", "QuotePlaced", "BookCleared"),
+        *("RulesChecked", *("DecisionDrafted", "BankDecided") * 3),
+        *("TermSheetDrawn", *("TermSheetSigned",) * 4, "FacilityAgreed"),
+    ]
+    assert fold(table.facts) == table.now

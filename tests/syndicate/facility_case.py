@@ -6,7 +6,9 @@ terms are those of the two deals of the demo's story; amounts are minor units (f
 
 from collections import defaultdict
 from collections.abc import Iterable
+from copy import copy
 from datetime import date, timedelta
+from functools import cache
 from typing import Any
 
 from msgspec.structs import replace
@@ -135,6 +137,13 @@ class Play:
     def state(self) -> FacilityState:
         assert self._state is not None
         return self._state
+
+    def copy(self) -> "Play":
+        """The same life so far, to go on differently."""
+        other = copy(self)
+        other.facts, other.dated = list(self.facts), list(self.dated)
+        other.names, other.balances = set(self.names), self.balances.copy()
+        return other
 
     def do(self, command: life.Command) -> tuple[Fact, ...]:
         """The command is decided on the open day and its facts recorded."""
@@ -319,3 +328,22 @@ def deal_2(*, drawn_minor: int = 3000 * WAN, terms: FacilityTerms = DEAL_2) -> P
     play.contracts()
     play.fund("d1", drawn_minor)
     return play
+
+
+@cache
+def _troubled(until: date) -> Play:
+    """Deal 2 paid through June 2025 and not after; cached in steps, never handed out itself."""
+    steps = [on for on in (date(2025, 9, 19), date(2025, 12, 22), date(2026, 3, 20)) if on < until]
+    if steps:
+        play = _troubled(steps[-1]).copy()
+    else:
+        play = deal_2()
+        play.until(date(2025, 6, 20), paying=True)
+        play.pay_all_due()
+    play.until(until)
+    return play
+
+
+def troubled(until: str) -> Play:
+    """Deal 2 paid through June 2025 and not after, with the given business day open."""
+    return _troubled(date.fromisoformat(until)).copy()

@@ -1,0 +1,106 @@
+"""What the service's own commands do: serve, migrate, bundle, audit. `demo` is its own module."""
+
+import asyncio
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from api import bundles, running
+from api.database import Database, Standing
+from api.keys import log_signer
+from api.settings import Settings, read_settings
+from ledger import evidence
+
+AUDITOR = Standing("liandai_auditor", "")
+NAME = "liandai"
+
+
+def say(line: str) -> None:
+    """One line for the person at the terminal; never on stdout, which is for answers."""
+    print(f"liandai: {line}", file=sys.stderr, flush=True)
+
+
+def serve(*, demo: bool) -> None:
+    """The installation answers until SIGINT or SIGTERM."""
+    if demo:
+        from api.demo import serve_demo
+
+        serve_demo()
+        return
+    settings = read_settings()
+    with running.database(settings, say=say) as url:
+        founded = running.prepare(
+            url,
+            settings,
+            name=NAME,
+            purpose="production",
+            first_day=running.first_business_day(settings),
+            fresh=False,
+        )
+        if founded is not None:
+            say(f"founded {founded.name}; its log key is {founded.log_key}")
+            say(f"the operator's token is in {settings.home / 'operator.token'}")
+        with running.server(url, settings, founded=founded, port=settings.port) as server:
+            say(f"serving at {server.url} (documents at {server.url}/v1/docs)")
+            until_stopped(server)
+
+
+def until_stopped(server: running.Running) -> None:
+    """Returns at SIGINT or SIGTERM. Raises ServerFailed where the server ends by itself."""
+    stop = threading.Event()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, lambda *_: stop.set())
+    while not stop.wait(0.5):
+        if server.process.poll() is not None:
+            raise running.ServerFailed(f"the server ended (exit {server.process.returncode})")
+    say("stopping")
+
+
+def migrate() -> dict[str, Any]:
+    """{"from": revision, "to": revision}: the database is at this program's newest schema."""
+    from api.database import migrate as upgrade
+
+    settings = read_settings()
+    with running.database(settings, say=say) as url:
+        before, after = asyncio.run(upgrade(url))
+    return {"from": before, "to": after}
+
+
+def bundle(*, books: tuple[str, ...], out: Path) -> dict[str, Any]:
+    """{"files", "bytes", "out"}: the bundle's files stand in the new folder."""
+    settings = read_settings()
+    with running.database(settings, say=say) as url:
+        files = asyncio.run(_bundle(url, settings, books))
+    bundles.write_folder(files, out)
+    size = sum(len(content) for content in files.values())
+    return {"files": len(files), "bytes": size, "out": str(out)}
+
+
+async def _bundle(url: str, settings: Settings, books: tuple[str, ...]) -> dict[str, bytes]:
+    from api import store
+
+    database = Database(url, pool_size=1, statement_timeout_ms=settings.statement_timeout_ms)
+    try:
+        async with database.transaction(AUDITOR, read_only=True) as conn:
+            installation = await store.installation(conn)
+            if installation is None:
+                raise running.ServerFailed("the database holds no installation yet")
+            return await evidence.bundle(
+                conn,
+                books=books,
+                installation=installation.name,
+                signer=log_signer(settings.home),
+            )
+    finally:
+        await database.close()
+
+
+def audit() -> dict[str, Any]:
+    """Every invariant's figure on the live database, and whether all hold."""
+    from api.auditing import audit_database
+
+    settings = read_settings()
+    with running.database(settings, say=say) as url:
+        return asyncio.run(audit_database(url, settings))
