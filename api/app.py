@@ -4,29 +4,25 @@
 """
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import structlog
-from litestar import Litestar, MediaType, Request, Router
+from litestar import Litestar, Router
 from litestar.exceptions import HTTPException
 from litestar.logging.config import LoggingConfig
-from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme
 from litestar.static_files import create_static_files_router
 
 from api import metrics, problems
 from api.database import SERVICE
 from api.desk import provide_desk
 from api.installation import Installation
-from api.requests import RequestIds, StrictRequest, known_parameters
-from api.routes import ROUTES
+from api.openapi import openapi_config
+from api.requests import RequestIds, StrictRequest, read_strictly
+from api.routes import BULK_ROUTES, ROUTES
 from ledger import publishing
 from ledger.errors import LiandaiError
 
@@ -79,56 +75,6 @@ def _lifespan(installation: Installation, *, publishes: bool) -> Callable[[Lites
     return run
 
 
-class OpenApiJson(JsonRenderPlugin):
-    """The document at /v1/openapi.json, with the strictness Litestar leaves out put in."""
-
-    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        return json.dumps(strict(openapi_schema), ensure_ascii=False).encode()
-
-
-def strict(document: dict[str, Any]) -> dict[str, Any]:
-    """The document with `additionalProperties: false` on every object that lists its properties.
-
-    Unknown fields are refused by the service, so the document must say so.
-    """
-    document = deepcopy(document)
-    problem = {
-        "type": "object",
-        "additionalProperties": False,
-        "required": ["type", "title", "status", "code", "detail", "request_id"],
-        "properties": {
-            "type": {"type": "string", "format": "uri"},
-            "title": {"type": "string"},
-            "status": {"type": "integer"},
-            "code": {"type": "string"},
-            "detail": {"type": "string"},
-            "request_id": {"type": "string"},
-            "place": {"type": "string"},
-            "fields": {"type": "object"},
-        },
-    }
-    components = document.setdefault("components", {}).setdefault("schemas", {})
-    for schema in components.values():
-        if schema.get("type") == "object" and "properties" in schema:
-            schema.setdefault("additionalProperties", False)
-    components["Problem"] = problem
-    answer = {
-        "description": "A problem (RFC 9457)",
-        "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
-    for path in document["paths"].values():
-        for operation in path.values():
-            if not isinstance(operation, dict) or "responses" not in operation:
-                continue
-            operation["responses"].pop("400", None)
-            operation["responses"]["default"] = answer
-            for status in ("400", "401", "403", "404", "409", "413", "415", "422"):
-                operation["responses"].setdefault(status, answer)
-            if operation.get("security") == [{}]:
-                operation["responses"].pop("401")
-    return document
-
-
 def create_app(installation: Installation, *, publishes: bool = True) -> Litestar:
     """The service over one installation.
 
@@ -137,7 +83,13 @@ def create_app(installation: Installation, *, publishes: bool = True) -> Litesta
     handle = problems.answer
     return Litestar(
         route_handlers=[
-            Router("/", route_handlers=list(ROUTES), guards=[known_parameters]),
+            Router("/", route_handlers=list(ROUTES), before_request=read_strictly),
+            Router(
+                "/",
+                route_handlers=list(BULK_ROUTES),
+                before_request=read_strictly,
+                request_max_body_size=installation.bulk_body_limit_bytes,
+            ),
             create_static_files_router(
                 path="/v1/static", directories=[STATIC], include_in_schema=False
             ),
@@ -153,31 +105,5 @@ def create_app(installation: Installation, *, publishes: bool = True) -> Litesta
         },
         lifespan=[_lifespan(installation, publishes=publishes)],
         logging_config=LoggingConfig(configure_root_logger=False, log_exceptions="never"),
-        openapi_config=OpenAPIConfig(
-            title="Liandai 联贷",
-            version="1",
-            description="The neutral service banks share when they lend together. Amounts are "
-            "integers of minor units (fen), dates are ISO 8601, errors are RFC 9457 problems.",
-            path="/v1",
-            use_handler_docstrings=True,
-            security=[{"bearer": []}],
-            components=Components(
-                security_schemes={
-                    "bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="ldt_…")
-                }
-            ),
-            render_plugins=[
-                SwaggerRenderPlugin(
-                    path="/docs",
-                    js_url="/v1/static/swagger-ui/swagger-ui-bundle.js",
-                    css_url="/v1/static/swagger-ui/swagger-ui.css",
-                    standalone_preset_js_url=(
-                        "/v1/static/swagger-ui/swagger-ui-standalone-preset.js"
-                    ),
-                    favicon="<link rel='icon' href='/v1/static/swagger-ui/favicon-32x32.png'>",
-                    style="<style>body { margin: 0; padding: 0 }</style>",
-                ),
-                OpenApiJson(path="/openapi.json", media_type=MediaType.JSON),
-            ],
-        ),
+        openapi_config=openapi_config(),
     )

@@ -25,7 +25,7 @@ def say(line: str) -> None:
 def serve(*, demo: bool) -> None:
     """The installation answers until SIGINT or SIGTERM."""
     if demo:
-        from api.demo import serve_demo
+        from api.demo.run import serve_demo
 
         serve_demo()
         return
@@ -104,3 +104,10 @@ def audit() -> dict[str, Any]:
     settings = read_settings()
     with running.database(settings, say=say) as url:
         return asyncio.run(audit_database(url, settings))
+
+
+def demo(*, bundle: Path | None) -> int:
+    """The demonstration's exit code: 0 only if the ledger balances and the bundle verifies."""
+    from api.demo.run import run_demo
+
+    return run_demo(bundle=bundle)

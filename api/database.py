@@ -31,6 +31,7 @@ from ledger.errors import LiandaiError
 MIGRATIONS = Path(__file__).parent / "migrations"
 SCHEMAS = ("api", "negotiation", "syndicate", "ledger")
 MIGRATION_LOCK = 7_310_578
+DEMO_LOCK = 7_310_582
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -195,6 +196,16 @@ async def clear_demo(url: str) -> None:
             "one that an earlier demo made"
         )
     async with _owner(url) as conn:
+        if await conn.run_sync(_revision) is None:
+            return  # nothing of ours is here, so nothing here is ours to remove
         for schema in SCHEMAS:
             await conn.execute(text(f"DROP SCHEMA IF EXISTS {schema} CASCADE"))
         await conn.execute(text("DROP TABLE IF EXISTS public.schema_version"))
+
+
+@asynccontextmanager
+async def claimed(url: str) -> AsyncIterator[bool]:
+    """Whether this program alone holds the database while the context lasts."""
+    async with _owner(url) as conn:
+        found = await conn.scalar(text(f"SELECT pg_try_advisory_lock({DEMO_LOCK})"))
+        yield bool(found)

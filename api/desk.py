@@ -9,6 +9,7 @@ stands as a leaf of its own in the log of the book it concerned (I5, I7).
 
 import hashlib
 import re
+import secrets
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
@@ -76,6 +77,17 @@ class Desk:
         ) as conn:
             return await question(conn)
 
+    async def recorded(self, use_case: Callable[[Work], Awaitable[T]]) -> T:
+        """The answer to a question whose asking is itself on record, committed before the answer.
+
+        The use case returns a refusal instead of raising it, so that its record stays. No key keeps
+        the answer: what may be seen today may be forbidden tomorrow, so each asking is judged anew.
+        """
+        async with self._database.transaction(self.asker.standing) as conn:
+            name = f"{self.asker.institution}:{secrets.token_hex(16)}"
+            now = datetime.now(UTC)
+            return await use_case(Work(conn=conn, actor=self.asker.actor, now=now, command=name))
+
     async def command(
         self,
         use_case: Callable[[Work], Awaitable[T]],
@@ -115,6 +127,9 @@ class Desk:
 
     async def _request_hash(self) -> bytes:
         request = self._request
+        takes_body = "data" in request.route_handler.parsed_fn_signature.parameters
+        if not takes_body and (await request.body()).strip() not in (b"", b"{}"):
+            raise problems.HttpRefusal(422, "no-body-expected", "this command takes no fields")
         digest = hashlib.sha256()
         for part in (request.method.encode(), request.scope["raw_path"], await request.body()):
             digest.update(len(part).to_bytes(8, "big") + part)
@@ -205,7 +220,8 @@ class Desk:
         self, conn: AsyncConnection, error: Refused, *, book: str, key: str, now: datetime
     ) -> None:
         try:
-            held = await ledger.hold(conn, book=book)
+            async with conn.begin_nested():  # the answer is still kept where the hold is refused
+                held = await ledger.hold(conn, book=book)
         except Absent:
             return  # no part in the book, or no such book: nothing of the try enters it
         subject = {

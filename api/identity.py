@@ -11,13 +11,12 @@ from typing import Any, get_args
 import msgspec
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
-from litestar.types import Guard
 
 from api import store
 from api.database import NOBODY, SERVICE, Database, Standing
 from api.problems import HttpRefusal
 from ledger.leaves import Actor
-from syndicate.parties.institutions import Action, Role, check_may
+from syndicate.parties.institutions import MAY, Action, Role, check_may
 
 TOKEN = re.compile(r"ldt_[A-Za-z0-9_-]{43}")
 CHALLENGE = {"www-authenticate": 'Bearer realm="liandai"'}
@@ -70,26 +69,37 @@ async def asker_of(database: Database, authorization: str | None) -> Asker:
     )
 
 
-def may(action: Action) -> Guard:
-    """A guard: the request bears a valid token whose person's roles reach the action."""
-    assert action in get_args(Action), f"{action} is not in the table of actions"
+class Needs:
+    """A guard: the request bears a valid token, and its person's roles reach the action, if any.
 
-    async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    After it the person stands in the request's state as `asker`; nothing else of it was read.
+    """
+
+    def __init__(self, action: Action | None) -> None:
+        assert action is None or action in get_args(Action), f"{action} is no action of the table"
+        self.action = action
+
+    async def __call__(
+        self, connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler
+    ) -> None:
         asker = await asker_of(
             connection.app.state.database, connection.headers.get("authorization")
         )
         connection.scope["state"]["asker"] = asker
-        check_may(asker.roles, action)
+        if self.action is not None:
+            check_may(asker.roles, self.action)
 
-    return guard
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """Whose hands reach the action; every role where there is none."""
+        return get_args(Role) if self.action is None else MAY[self.action]
 
 
-def any_member() -> Guard:
+def may(action: Action) -> Needs:
+    """A guard: the request bears a valid token whose person's roles reach the action."""
+    return Needs(action)
+
+
+def any_member() -> Needs:
     """A guard: the request bears a valid token, whatever its person's roles."""
-
-    async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-        connection.scope["state"]["asker"] = await asker_of(
-            connection.app.state.database, connection.headers.get("authorization")
-        )
-
-    return guard
+    return Needs(None)

@@ -9,10 +9,12 @@ from ledger.signatures import Signer
 class Installation(msgspec.Struct, frozen=True, kw_only=True):
     """Everything with state that the app is given.
 
-    name  the installation's name, also of its log key and in every log's origin
+    name                   the installation's name, also of its log key and in every log's origin
+    bulk_body_limit_bytes  longest body on bulk routes
     """
 
     name: str
     database: Database
     signer: Signer
     body_limit_bytes: int
+    bulk_body_limit_bytes: int

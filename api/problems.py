@@ -120,14 +120,17 @@ def _jsonable(fields: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _validation(error: ValidationException) -> tuple[int, str, str, str | None]:
-    """Litestar says where and why in `extra`; a body is 422, a parameter 400."""
+    """Litestar says where and why in `extra`; a body is 422, a parameter or header 400."""
     extra = error.extra if isinstance(error.extra, list) else []
     first = extra[0] if extra else {}
-    source, key = str(first.get("source", "body")), str(first.get("key", ""))
+    source = str(first.get("source", "")).rpartition(".")[2].lower()
+    key = str(first.get("key", ""))
     message = str(first.get("message", error.detail))
-    if source.rpartition(".")[2] == "body" or source == "body":
+    if source == "body":
         return 422, "wrong-input", message, f"$.{key}" if key and key != "data" else "$"
-    return 400, "wrong-parameter", f"{key}: {message}", key or None
+    if source == "header":
+        key = key.replace("_", "-").title()
+    return 400, "wrong-parameter", f"{key}: {message}" if key else message, key or None
 
 
 def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

@@ -70,6 +70,7 @@ def make_app() -> Litestar:
             database=database,
             signer=log_signer(settings.home),
             body_limit_bytes=settings.body_limit_bytes,
+            bulk_body_limit_bytes=settings.bulk_body_limit_bytes,
         )
     )
 

@@ -95,3 +95,12 @@ async def found_installation(
             name=name, purpose=purpose, log_key=log_key, founded_at=founded_at
         )
     )
+
+
+async def one_closer(conn: AsyncConnection) -> bool:
+    """True when no other transaction closes business days now; held to this one's end.
+
+    The transaction waits idly while others close the days, so its own idleness has no limit.
+    """
+    await conn.execute(text("SELECT set_config('idle_in_transaction_session_timeout', '0', true)"))
+    return (await conn.execute(text("SELECT pg_try_advisory_xact_lock(7310580)"))).scalar_one()

@@ -22,32 +22,35 @@ Zero at zero is safe. Moving a safe x up from t to v (down is the mirror image f
   k = sum p_i the odd fen to give. It will *leave* its present fen at the first u with
   f_i(u) >= ceil f_i(v), and *entered* it after the last s with f_i(s) <= floor f_i(v). The *bound*
   seats B (x_i above the floor) must keep theirs; by (1) at v, |B| <= k.
-* For u > v let P be the open seats that leave after u; for t <= s < v let R be those that entered
+* For u > v let P be the open seats that leave after u; for t < s < v let R be those that entered
   at s or later (never bound). Choose k open seats G, B among them, so that for every u and s
       (F)  |G and P| <= max(|B and P|, ceil of the sum of p over P)
       (E)  |G and R| <= ceil of the sum of p over R
   **Such a choice exists.** Give bound seats 1 and the others p_i, then take the |B| - p(B) too many
   from unbound seats, latest leaver first: each P is then emptied of all but B, or holds at most
-  p(P); no R grew. These are fractions within both chains of nested sets; such bounds with their
+  p(P); no R grew. These are fractions within both chains of nested sets; such limits with their
   fixed total are a totally unimodular system, so whole numbers exist too.
-  **It is safe.** (1) at u > v says exactly |G and P| <= sum of the parts of a fen of all seats at
-  u, a whole number. When |G and P| <= ceil p(P) it holds, as no p_i of P falls before u. Else G and
-  P = B and P: nobody in P got anything beyond the floor of v, so both sides of the old (1) at u
-  moved by v - t. (2) at s between t and v follows from (E) in the same way; at s <= t the left side
-  grew by at most the v - t given. The bounds may be loosened to p taken at u (or s) itself.
+  **It is safe.** (1) at u > v says exactly |G and P| <= the odd fen at u, the sum of all parts of a
+  fen there. When |G and P| <= ceil p(P) it holds, as no p_i of P falls before u. Else G and P = B
+  and P: nobody in P got anything beyond the floor of v, so both sides of the old (1) at u moved by
+  v - t. (2) at s between t and v follows from (E) in the same way; at s <= t the left side grew by
+  at most the v - t given.
+* (F) and (E) are stricter than (1) and (2). Where the largest remainders ask for more, the limit is
+  raised to what (1) or (2) allows, as far as a look at some amounts around v can tell (`_room`).
 
-Within these bounds the largest remainder gets the odd fen, then the earlier seat. No step counts
+Within these limits the largest remainder gets the odd fen, then the earlier seat. No step counts
 fen: n seats cost n log n comparisons, and n^2 log n where the largest remainders would get stuck.
 """
 
 from collections.abc import Iterable, Sequence
-from fractions import Fraction
 from itertools import pairwise
-from math import ceil, floor
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ledger.errors import Conflict
 from ledger.share_path import SharePath, Stretch, by_weights, first_at_least, last_at_most
+
+LOOKS: Final = 16_384
+"""About how many exact shares a move may cost to look up before limits stay the stricter ones."""
 
 
 class OffPath(Conflict):
@@ -124,13 +127,7 @@ def carry(path: SharePath, held: Sequence[int], *, to_minor: int) -> list[int]:
                 _Cell(seat, seat, whole, rest, ahead=up, behind=down, bound=above)
                 if rising
                 else _Cell(
-                    seat,
-                    -seat,
-                    whole + 1,
-                    here.scale - rest,
-                    ahead=down,
-                    behind=up,
-                    bound=not above,
+                    seat, -seat, whole, here.scale - rest, ahead=down, behind=up, bound=not above
                 )
             )
     odd = to_minor - sum(totals)
@@ -151,19 +148,19 @@ class _Move(NamedTuple):
 
 
 class _Cell(NamedTuple):
-    """An open seat in the direction of the move; *served* is moved on, away from `near`.
+    """An open seat in the direction of the move; *served* is moved on to the next whole number.
 
     turn    tie rule, the smaller first
-    near    the whole number its share passed last
-    part    how far its share is past `near`, in 1/scale of a unit
+    whole   the floor of its share at the new amount
+    part    how far its share is on its way from whole number to whole number, in 1/scale of a unit
     ahead   the amount where its share reaches the next whole number; None if never
-    behind  the amount where it passed `near`; None if it never did
+    behind  the amount where it left the last one; None if it never did
     bound   it was served before, so it is served now
     """
 
     seat: int
     turn: int
-    near: int
+    whole: int
     part: int
     ahead: int | None
     behind: int | None
@@ -179,6 +176,9 @@ def _choose(cells: list[_Cell], number: int, move: _Move) -> set[int]:
     if _within(leave[seat] for seat in wanted) and _within(enter[seat] for seat in wanted):
         chosen = [cell.seat for cell in order[:number]]
     else:
+        anyone = {cell.seat for cell in cells}
+        leave = _most_leaving(cells, anyone, move)
+        enter = _most_entered(cells, anyone, number, move)
         chosen = [cell.seat for cell in order if cell.bound]
         waiting = [cell.seat for cell in order if not cell.bound]
         while len(chosen) < number and waiting:
@@ -238,7 +238,8 @@ def _most_leaving(cells: list[_Cell], wanted: set[int], move: _Move) -> dict[int
             continue
         most = max(bound, -(-part // move.scale))
         if asked > most:
-            most = max(bound, ceil(_past(ranking[:length], following.ahead, move)))
+            stay = ranking[:length]
+            most = max(most, _room(stay, following.ahead, cell.ahead, wish=asked, move=move))
         limits.append((length, most))
     return _each(ranking, limits)
 
@@ -247,33 +248,59 @@ def _most_entered(cells: list[_Cell], wanted: set[int], number: int, move: _Move
     """(E) as a number for each seat: of the seats with m or less, at most m are served."""
     reach = abs(move.to_minor - move.from_minor)
 
-    def last_entered_first(cell: _Cell) -> tuple[bool, int]:
-        return cell.behind is None, abs((cell.behind or 0) - move.to_minor)
+    def way_back(cell: _Cell) -> int:
+        return reach if cell.behind is None else min(reach, abs(cell.behind - move.to_minor))
 
-    ranking = sorted(cells, key=last_entered_first)
+    ranking = sorted(cells, key=way_back)
     limits: list[tuple[int, int]] = []
     part = asked = 0
     for length, cell in enumerate(ranking, start=1):
-        if cell.behind is None or abs(cell.behind - move.to_minor) > reach:
-            break
         part, asked = part + cell.part, asked + (cell.seat in wanted)
-        if length < len(ranking) and ranking[length].behind == cell.behind:
+        earlier = ranking[length:]
+        until = way_back(earlier[0]) if earlier else reach
+        if until == way_back(cell) or cell.behind is None:
             continue
         most = -(-part // move.scale)
         if asked > most:
-            most = number - floor(_past(ranking[length:], cell.behind, move))
+            left_out = number - len(earlier)  # served among the earlier ones: the rest of them
+            stop = move.to_minor + (until if cell.behind > move.to_minor else -until)
+            room = _room(earlier, cell.behind, stop, wish=asked - left_out, move=move)
+            most = max(most, left_out + room)
         limits.append((length, most))
     return _each(ranking, limits)
 
 
-def _past(cells: list[_Cell], amount_minor: int, move: _Move) -> Fraction:
-    """How far the shares of these seats at an amount are past their `near`, together."""
-    there = move.path.at(amount_minor)
-    past = sum(
-        there.fixed[cell.seat] + there.slopes[cell.seat] * amount_minor - cell.near * there.scale
-        for cell in cells
-    )
-    return Fraction(abs(past), there.scale)
+def _room(cells: list[_Cell], begin: int, stop: int | None, *, wish: int, move: _Move) -> int:
+    """How many of these seats (up to `wish`) may stay where they are from `begin` up to `stop`.
+
+    Later amounts: keep their odd unit; earlier amounts: go without. Never more than (1) and (2)
+    allow at any amount on the way; less than that where `stop` is too far to look at each.
+    """
+    step = 1 if begin > move.to_minor else -1
+    if stop is None and move.path.last is not None:
+        stop = move.path.last + step
+    room, amount = wish, begin
+    looks = LOOKS // len(move.path.stretches[0].slopes) ** 2
+    while amount != stop:
+        there = move.path.at(amount)
+        past = sum(
+            there.fixed[cell.seat] + there.slopes[cell.seat] * amount - cell.whole * there.scale
+            for cell in cells
+        )
+        least = -(-past // there.scale) if step > 0 else len(cells) - past // there.scale
+        if least >= room:  # and it does not fall on the way
+            return room
+        if looks == 0:
+            return least
+        shares = [
+            fixed + slope * amount for fixed, slope in zip(there.fixed, there.slopes, strict=True)
+        ]
+        if step > 0:
+            room = min(room, amount - sum(share // there.scale for share in shares))
+        else:
+            room = min(room, sum(-(-share // there.scale) for share in shares) - amount)
+        amount, looks = amount + step, looks - 1
+    return room
 
 
 def _each(ranking: list[_Cell], limits: list[tuple[int, int]]) -> dict[int, int]:

@@ -97,9 +97,42 @@ def read_document(raw: bytes, shape: type[T], *, place: str = "$") -> T:
     return convert(read_json(raw, place=place), shape, place=place)
 
 
+_WRITER = msgspec.json.Encoder(order="sorted")
+
+
 def canonical(value: Any) -> bytes:
     """The RFC 8785 bytes of a value: dicts, lists, strings, integers, booleans, None, Structs.
 
-    Floats are refused: nothing we sign or hash holds one. A Struct is written as msgspec would.
+    A Struct is written as msgspec would. Raises WrongInput, naming the place, for a float (nothing
+    we sign or hash holds one), an integer beyond 2^53 - 1, a key that is no text, a lone surrogate.
+
+    RFC 8785 orders keys by UTF-16 code units; for ASCII keys that is the order of msgspec's sorted
+    writer, many times as fast, and the two write all else alike. Other keys go through `rfc8785`.
     """
-    return rfc8785.dumps(msgspec.to_builtins(value, builtin_types=()))
+    plain = msgspec.to_builtins(value, builtin_types=())
+    ascii_keys = _check_writable(plain, place="$")
+    try:
+        return _WRITER.encode(plain) if ascii_keys else rfc8785.dumps(plain)
+    except (UnicodeEncodeError, rfc8785.CanonicalizationError) as error:
+        raise WrongInput("$", "text without lone surrogates") from error
+
+
+def _check_writable(value: Any, *, place: str) -> bool:
+    """Whether all keys are ASCII. Raises WrongInput for what has no canonical form here."""
+    ascii_keys = True
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                raise WrongInput(place, f"keys of text, not {key!r}")
+            ascii_keys &= key.isascii()
+            if type(inner) is not str:  # most values are text, and a call each is what costs
+                ascii_keys &= _check_writable(inner, place=f"{place}.{key}")
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            ascii_keys &= _check_writable(inner, place=f"{place}[{index}]")
+    elif isinstance(value, int):
+        if abs(value) > MAX_SAFE_INTEGER:
+            raise WrongInput(place, "integers of at most 2^53-1")
+    elif value is not None and not isinstance(value, str):
+        raise WrongInput(place, "no float: what is signed or hashed holds integers and text")
+    return ascii_keys

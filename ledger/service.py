@@ -312,6 +312,14 @@ async def _seal(
     return position
 
 
+async def frontier(conn: AsyncConnection, *, held: HeldBook) -> merkle.Frontier:
+    """The Merkle frontier of a held book's log as it stands now."""
+    found = await store.closing(conn, book=held.book)
+    if found is None:
+        raise Absent(f"no book {held.book}")
+    return await _grown(conn, book=held.book, head=found, size=held.size)
+
+
 async def _grown(
     conn: AsyncConnection, *, book: str, head: store.Found, size: int
 ) -> merkle.Frontier:

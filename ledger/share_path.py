@@ -7,7 +7,6 @@ full. Shares are exact (integers over a common scale); rounding them is `ledger.
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from itertools import groupby
 from math import floor, lcm
 from typing import NamedTuple
 
@@ -78,22 +77,22 @@ def bent(bends: Iterable[Bend], *, seats: int, end: Fraction | None) -> SharePat
     end    the last amount with agreed shares, None where there is none
     """
     slopes, fixed = [Fraction(0)] * seats, [Fraction(0)] * seats
-    corners = [
-        (at, list(group))
-        for at, group in groupby(sorted(bends), key=lambda bend: bend.at)
-        if end is None or at < end
-    ]
+    at_corner: dict[Fraction, list[Bend]] = {}
+    for bend in bends:
+        if end is None or bend.at < end:
+            at_corner.setdefault(bend.at, []).append(bend)
+    corners = sorted(at_corner)
     stretches: list[Stretch] = []
-    for place, (_, group) in enumerate(corners):
-        for at, seat, change in group:
+    for corner, until in zip(corners, [*corners[1:], end], strict=False):
+        for at, seat, change in at_corner[corner]:
             slopes[seat] += change
             fixed[seat] -= change * at
-        if sum(slopes) != 1 or min(slopes) < 0:
-            raise WrongInput("bends", "slopes of 0 or more that sum to 1 on every stretch")
-        until = corners[place + 1][0] if place + 1 < len(corners) else end
         last = None if until is None else floor(until)
+        stretch = _stretch(last, slopes=slopes, fixed=fixed)
+        if sum(stretch.slopes) != stretch.scale or min(stretch.slopes) < 0:
+            raise WrongInput("bends", "slopes of 0 or more that sum to 1 on every stretch")
         if not stretches or last is None or last > (stretches[-1].last or 0):
-            stretches.append(_stretch(last, slopes=slopes, fixed=fixed))
+            stretches.append(stretch)
     nothing = Stretch(last=0, scale=1, fixed=(0,) * seats, slopes=(0,) * seats)
     return SharePath(stretches=tuple(stretches) or (nothing,))
 
@@ -141,8 +140,8 @@ def _stretch(last: int | None, *, slopes: Sequence[Fraction], fixed: Sequence[Fr
     return Stretch(
         last=last,
         scale=scale,
-        fixed=tuple(int(value * scale) for value in fixed),
-        slopes=tuple(int(value * scale) for value in slopes),
+        fixed=tuple(value.numerator * (scale // value.denominator) for value in fixed),
+        slopes=tuple(value.numerator * (scale // value.denominator) for value in slopes),
     )
 
 

@@ -95,6 +95,37 @@ async def append(conn: AsyncConnection, *, book: str, leaves: Sequence[bytes]) -
         ).scalar_one()
 
 
+async def hold_each(conn: AsyncConnection, *, books: Sequence[str]) -> Sequence[Found]:
+    """(book, open_day, size) of every book, held in the order given."""
+    async with _refusals():
+        return (
+            await conn.execute(
+                text(
+                    "SELECT b.book, h.open_day, h.size FROM unnest(CAST(:books AS text[])) "
+                    "AS b(book) CROSS JOIN LATERAL ledger.hold(b.book) AS h"
+                ),
+                {"books": list(books)},
+            )
+        ).all()
+
+
+async def append_each(
+    conn: AsyncConnection, *, leaves: Mapping[str, Sequence[bytes]]
+) -> dict[str, int]:
+    """The first position by book of leaves appended to several books in one statement."""
+    pairs = [(book, raw) for book, raws in leaves.items() for raw in raws]
+    async with _refusals():
+        rows = await conn.execute(
+            text(
+                "SELECT w.book, ledger.append(w.book, array_agg(w.raw ORDER BY w.nth)) AS first "
+                "FROM unnest(CAST(:books AS text[]), CAST(:leaves AS bytea[])) "
+                "WITH ORDINALITY AS w(book, raw, nth) GROUP BY w.book"
+            ),
+            {"books": [book for book, _ in pairs], "leaves": [raw for _, raw in pairs]},
+        )
+    return {row.book: row.first for row in rows}
+
+
 async def open_next_day(conn: AsyncConnection, *, book: str, day: date) -> None:
     async with _refusals():
         await conn.execute(

@@ -23,7 +23,7 @@ from negotiation.facts import (
     TermSheetDrawn,
     TermSheetSigned,
 )
-from negotiation.guards import check_lead, check_phase, check_reason, check_seat
+from negotiation.guards import check_lead, check_phase, check_reason
 from negotiation.moves import (
     AskOverride,
     CheckDecision,
@@ -79,7 +79,9 @@ def decide(state: Negotiation, move: AgreementMove, ground: Ground) -> tuple[Fac
             check_phase(state, Phase.CLEARED, Phase.DECIDED)
             _holder(state, move.by)
             if state.sheet is not None:
-                raise WrongPhase("the term sheet is drawn on the rules as judged")
+                raise WrongPhase(
+                    "the term sheet is drawn on the rules as judged", phase=state.phase
+                )
             return _judge(state, move)
         case DraftDecision():
             return _draft(state, move)
@@ -264,7 +266,6 @@ def _check_current(state: Negotiation, bank: str, agreement: str) -> None:
 
 def _holder(state: Negotiation, bank: str) -> int:
     """What the bank holds of the allocation, minor units; NoSeat where it holds nothing."""
-    check_seat(state, bank)
     allocation = _cleared(state).allocation
     if bank not in allocation:
         raise NoSeat(f"{bank} holds no part", bank=bank)
@@ -313,7 +314,7 @@ def _draw(state: Negotiation, move: DrawTermSheet, ground: Ground) -> tuple[Fact
 def _sign(state: Negotiation, move: SignTermSheet) -> tuple[Fact, ...]:
     check_phase(state, Phase.DECIDED)
     if state.sheet is None:
-        raise WrongPhase("no term sheet is drawn yet")
+        raise WrongPhase("no term sheet is drawn yet", phase=state.phase)
     if move.by not in signatories(state):
         raise NoSeat(f"{move.by} is no party of the deal", party=move.by)
     if move.by in state.signatures:

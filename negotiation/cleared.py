@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from ledger.errors import WrongInput
 from negotiation.clearing import Uncleared, clear
 from negotiation.moves import ClearBook, FailBook
+from negotiation.placing import flaw_of
 from negotiation.quotes import Book, Quote, check_book, check_quote, offer_at
 from negotiation.refusals import StaleAgreement
 from negotiation.state import Negotiation, OpenedBook, agreed_terms, quotes_hash
@@ -122,14 +123,27 @@ def book_of(
 def clear_book(state: Negotiation, book: Book, *, salt: bytes) -> ClearBook | FailBook:
     """The lead's move with the outcome of clearing the book of `book_of`.
 
+    An allocation that the engine finds and the agreed terms rule out (the lead would hold nothing,
+    one bank would hold all, the risk-share rule names a bank without a part) fails the book too,
+    with `terms:` and the flaw's name as its conflict.
+
     salt  32 random bytes for the commitment to the offers; keep them beside the quotes
+    Raises BookTooTangled as `clearing.clear` does.
     """
     outcome = clear(book)
     if isinstance(outcome, Uncleared):
         return FailBook(
             by=state.mandate.lead,
-            gap_minor=max(outcome.gap_minor, 0),
+            gap_minor=outcome.gap_minor,
             conflict=outcome.conflict,
+            quotes_hash=quotes_hash(state),
+        )
+    flaw = flaw_of(state, spread_bp=outcome.spread_bp, allocation=outcome.allocation)
+    if flaw is not None:
+        return FailBook(
+            by=state.mandate.lead,
+            gap_minor=0,
+            conflict=(f"terms:{flaw.name}",),
             quotes_hash=quotes_hash(state),
         )
     return ClearBook(

@@ -62,7 +62,7 @@ def clear(book: Book) -> Cleared | Uncleared:
 
     Among the allocations at that spread it is the one nearest to target x offer / total offers in
     the sum of squares over all seats, offers not floored to lots; of equals the one with more to
-    the earlier seat. Raises BookTooTangled for hostile books in minute lots only.
+    the earlier seat. Raises BookTooTangled for hostile books only, see there.
     """
     spreads = step_spreads(book)
     if not spreads or not _fills(book, _limits(book, spreads[-1]), book.lot_minor):
@@ -137,7 +137,7 @@ def _limits(book: Book, spread_bp: int) -> list[_Limit]:
 
 
 def _held(limit: _Limit, target_minor: int, unit: int) -> Holdings:
-    """What the seat may hold, in whole units: its minimums rounded up to them, its maximums down."""
+    """What the seat may hold in whole units: its minimums rounded up to them, its maximums down."""
     caps = (cap for cap in (limit.offer, limit.most) if cap is not None)
     return holdings(
         least=-(-max(limit.min_hold, limit.least) // unit),

@@ -5,7 +5,8 @@ computes the outcome from them, and this module checks what every party can chec
 exactly the commitments on record were cleared, and that the allocation keeps the agreed terms.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
 
 from ledger.errors import WrongInput
 from negotiation.facts import (
@@ -51,7 +52,16 @@ from negotiation.state import (
     next_quote_version,
     quotes_hash,
 )
+from negotiation.terms import check_risk_share
 from syndicate.parties.statements import check_statement
+
+
+class Flaw(NamedTuple):
+    """What stands against an allocation: a name for ever, and words."""
+
+    name: Literal["spread", "lot", "quote", "target", "lead", "joint", "risk_share"]
+    words: str
+
 
 PlacingMove = OpenBook | ExtendBook | PlaceQuote | WithdrawQuote | ClearBook | FailBook
 
@@ -95,12 +105,38 @@ def quote_body(state: Negotiation, *, bank: str, version: int, quote_hash: str) 
     }
 
 
+def flaw_of(state: Negotiation, *, spread_bp: int, allocation: Mapping[str, int]) -> Flaw | None:
+    """What the agreed terms say against an outcome of the book, or None.
+
+    allocation  bank -> minor units; a zero is a bank that holds none
+    """
+    terms, book = agreed_terms(state), state.book
+    quoted = {} if book is None else book.standing
+    if terms.rate.spread_bp is not None and spread_bp != terms.rate.spread_bp:
+        return Flaw("spread", f"the agreed spread is {terms.rate.spread_bp} bp, not {spread_bp}")
+    for bank, amount_minor in allocation.items():
+        if bank not in state.seats or amount_minor < 0 or amount_minor % terms.lot_minor:
+            return Flaw("lot", f"{bank} at {amount_minor} is not whole lots of a bank at the table")
+        if amount_minor and bank not in quoted:
+            return Flaw("quote", f"{bank} has not quoted")
+    if sum(allocation.values()) != terms.target_minor:
+        return Flaw("target", "the parts do not sum to the target")
+    if not allocation.get(state.mandate.lead):
+        return Flaw("lead", "the lead would hold nothing")
+    holding = {bank: allocation[bank] for bank in state.seats if allocation.get(bank)}
+    if len(holding) < 2:
+        return Flaw("joint", "one bank alone is no joint loan")
+    try:
+        check_risk_share(terms, holding, place="$.terms.risk_share")
+    except WrongInput as error:
+        return Flaw("risk_share", f"the agreed rule does not fit the parts: {error}")
+    return None
+
+
 def _open(state: Negotiation, move: OpenBook, ground: Ground) -> tuple[Fact, ...]:
     check_phase(state, Phase.AGREED, Phase.UNPLACED)
     check_lead(state, move.by)
     check_mandated(state, ground)
-    if state.agreed is None:
-        raise NothingToAnswer("no agreed terms to quote on")
     if set(move.rules) - {CN_SYNDICATED} or len(set(move.rules)) != len(move.rules):
         raise WrongInput("$.rules", f"packs a clearing keeps, each once: {CN_SYNDICATED}")
     workdays = move.quotes_within_workdays
@@ -164,9 +200,9 @@ def _outcome(
             ),
         )
     check_sha256(move.offers_hash, place="$.offers_hash")
-    flaw = _flaw(state, book, move)
+    flaw = flaw_of(state, spread_bp=move.spread_bp, allocation=move.allocation)
     if flaw is not None:
-        raise AllocationBroken(flaw, why=flaw)
+        raise AllocationBroken(flaw.words, why=flaw.name)
     return (
         BookCleared(
             book=book.number,
@@ -178,25 +214,6 @@ def _outcome(
             offers_hash=move.offers_hash,
         ),
     )
-
-
-def _flaw(state: Negotiation, book: OpenedBook, move: ClearBook) -> str | None:
-    """What the agreed terms say against the allocation, or None. Zeros are banks that hold none."""
-    terms = agreed_terms(state)
-    if terms.rate.spread_bp is not None and move.spread_bp != terms.rate.spread_bp:
-        return f"the agreed spread is {terms.rate.spread_bp} bp, not {move.spread_bp}"
-    for bank, amount_minor in move.allocation.items():
-        if bank not in state.seats or amount_minor < 0 or amount_minor % terms.lot_minor:
-            return f"{bank} would hold {amount_minor}, not whole lots of a bank at the table"
-        if amount_minor and bank not in book.standing:
-            return f"{bank} has not quoted"
-    if sum(move.allocation.values()) != terms.target_minor:
-        return "the parts do not sum to the target"
-    if not move.allocation.get(state.mandate.lead):
-        return "the lead would hold nothing"
-    if sum(1 for amount_minor in move.allocation.values() if amount_minor) < 2:
-        return "one bank alone is no joint loan"
-    return None
 
 
 def check_sha256(value: str, *, place: str) -> str:

@@ -224,7 +224,6 @@ def _round(
 
 def _propose(state: Negotiation, move: Propose, ground: Ground) -> tuple[Fact, ...]:
     check_phase(state, Phase.INVITING, Phase.OPEN, Phase.UNPLACED)
-    check_seat(state, move.by)
     check_lead(state, move.by)
     check_may_price(state, move.by, ground)
     lapsed = _lapsed(state, ground)

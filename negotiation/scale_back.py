@@ -22,7 +22,7 @@ from negotiation.lot_table import Piece, cheapest
 from negotiation.quotes import BookTooTangled
 from negotiation.reach import Holdings
 
-FEW_BRANCHES: Final = 16
+FEW_BANK_VISITS: Final = 4_000
 MANY_BANK_VISITS: Final = 500_000
 TABLE_CELLS: Final = 2_000_000
 """Bounds of the search, in steps and not in seconds: the same book has the same answer anywhere."""
@@ -52,7 +52,7 @@ def scale_back(
     root = _relax(lots, weight, banks)
     if root is None:
         return None
-    best, finished = _branch(lots, weight, banks, allowed=FEW_BRANCHES)
+    best, finished = _branch(lots, weight, banks, allowed=FEW_BANK_VISITS // len(banks))
     if finished:
         return None if best is None else best.lots
     if lots * len(banks) <= TABLE_CELLS:

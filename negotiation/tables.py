@@ -23,6 +23,7 @@ quote = Table(
     metadata,
     Column("deal", ForeignKey(deal.c.deal), primary_key=True),
     Column("bank", ForeignKey(institution.c.institution), primary_key=True),
+    Column("book", Integer, primary_key=True),
     Column("version", Integer, primary_key=True),
     Column("quote", JSONB),
     Column("salt", LargeBinary, nullable=False),

@@ -24,6 +24,7 @@ from syndicate.facility.terms import (
     RepaymentTerms,
     check_terms,
 )
+from syndicate.risk.rule_document import Ground, read_rule
 
 MAX_CLAUSE: Final = 1_000
 MAX_CLAUSES: Final = 50
@@ -118,20 +119,35 @@ def check_proposal(
             raise WrongInput(
                 f"{place}.{field}", f"{MAX_CLAUSES} clauses of {MAX_CLAUSE} characters"
             )
-    if terms.risk_share is not None:
-        _refuse_floats(terms.risk_share, place=f"{place}.risk_share")
+    trial = dict.fromkeys(seats, terms.lot_minor)
     check_terms(
         facility_terms_of(
             terms,
             facility="fac-trial",
             borrower=borrower,
             lead=lead,
-            allocation=dict.fromkeys(seats, terms.lot_minor),
+            allocation=trial,
             spread_bp=0 if spread_bp is None else spread_bp,
             signed_on=on,
         ),
         place=place,
     )
+    check_risk_share(terms, trial, place=f"{place}.risk_share")
+
+
+def check_risk_share(terms: Terms, allocation: Mapping[str, int], *, place: str) -> None:
+    """Nothing: the agreed rule can be read for these commitments; none agreed is in order.
+
+    Raises WrongInput, also where the rule names a bank that holds no part.
+    """
+    if terms.risk_share is not None:
+        ground = Ground(
+            currency=terms.currency,
+            seats=_rule_seats(terms, allocation),
+            commitments=allocation,
+            outstanding=allocation,
+        )
+        read_rule(terms.risk_share, ground, place=place)
 
 
 def facility_terms_of(
@@ -180,13 +196,17 @@ def risk_document(terms: Terms, allocation: Mapping[str, int]) -> dict[str, Any]
         return None
     return {
         "currency": terms.currency,
-        "seats": [*(protector.party for protector in terms.protectors), *allocation],
+        "seats": _rule_seats(terms, allocation),
         "commitments": {
             bank: format_amount(amount_minor, currency=terms.currency)
             for bank, amount_minor in allocation.items()
         },
         "rule": terms.risk_share,
     }
+
+
+def _rule_seats(terms: Terms, allocation: Mapping[str, int]) -> list[str]:
+    return [*(protector.party for protector in terms.protectors), *allocation]
 
 
 def digest(value: Any) -> str:
@@ -232,14 +252,3 @@ def _check_fee(fee: Fee, *, place: str) -> None:
         raise WrongInput(place, "an arrangement fee once, of the total")
     if fee.kind == "commitment" and fee.base != "undrawn":
         raise WrongInput(f"{place}.base", "a commitment fee of what is undrawn")
-
-
-def _refuse_floats(value: Any, *, place: str) -> None:
-    if isinstance(value, float):
-        raise WrongInput(place, "a whole number or a decimal string, not a floating number")
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            _refuse_floats(inner, place=f"{place}.{key}")
-    elif isinstance(value, list | tuple):
-        for index, inner in enumerate(value):
-            _refuse_floats(inner, place=f"{place}[{index}]")

@@ -138,7 +138,11 @@ async def build_house(database_url: str) -> AsyncIterator[House]:
     )
     assert founded is not None
     installation = Installation(
-        name=NAME, database=database, signer=signer, body_limit_bytes=1 << 20
+        name=NAME,
+        database=database,
+        signer=signer,
+        body_limit_bytes=1 << 20,
+        bulk_body_limit_bytes=10 << 20,
     )
     app = create_app(installation, publishes=False)
     transport = ASGITransport(app=app)

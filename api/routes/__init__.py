@@ -1,5 +1,27 @@
 """Every route, one module a noun. A handler reads the request and calls a service."""
 
-from api.routes import health, ledger, parties
+from api.routes import (
+    business_days,
+    disclosure,
+    facilities,
+    facility_cash,
+    health,
+    house_books,
+    ledger,
+    negotiations,
+    parties,
+)
 
-ROUTES = (*health.HANDLERS, *parties.HANDLERS, *ledger.HANDLERS)
+ROUTES = (
+    *health.HANDLERS,
+    *parties.HANDLERS,
+    *disclosure.HANDLERS,
+    *ledger.HANDLERS,
+    *negotiations.HANDLERS,
+    *facilities.HANDLERS,
+    *facility_cash.HANDLERS,
+    *business_days.HANDLERS,
+    *house_books.HANDLERS,
+)
+BULK_ROUTES = (*house_books.BULK_HANDLERS,)
+"""Routes whose bodies may be longer."""

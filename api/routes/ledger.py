@@ -7,12 +7,13 @@ the log size it is true at, so the same question asked later is answered the sam
 import base64
 import binascii
 import io
+import re
 import zipfile
 from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
-from litestar import Request, Response, get, post
+from litestar import MediaType, Request, Response, get, post
 from litestar.params import FromPath, FromQuery, JSONBody
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -29,6 +30,8 @@ from syndicate.parties import service as parties
 
 TAGS = ["ledger"]
 MAX_PAGE = 500
+ZIP = "application/zip"
+CURSOR = re.compile(rb"([0-9]{1,18})\.([0-9]{1,4})")
 
 
 class Book(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,10 +159,12 @@ def _cursor(text: str | None) -> tuple[int, int]:
     if text is None:
         return -1, -1
     try:
-        position, line = base64.urlsafe_b64decode(text.encode()).decode().split(".")
-        return int(position), int(line)
-    except (binascii.Error, ValueError) as error:
-        raise WrongInput("cursor", "the `next` of an earlier page") from error
+        found = CURSOR.fullmatch(base64.b64decode(text.encode(), b"-_", validate=True))
+    except (binascii.Error, ValueError):
+        found = None
+    if found is None:
+        raise WrongInput("cursor", "the `next` of an earlier page")
+    return int(found[1]), int(found[2])
 
 
 def _as_cursor(position: int, line: int) -> str:
@@ -178,6 +183,8 @@ async def _known(
     """The log size the question is answered at: as asked, at the close of a day, or published."""
     if known_size is not None and known_on is not None:
         raise WrongInput("known_on", "either known_on or known_size, not both")
+    if known_size is not None and known_size < 0:
+        raise WrongInput("known_size", "0 or more leaves")
     await ledger.book(conn, book=book)
     if known_on is not None:
         known_size = await ledger.size_at_close(conn, book=book, day=known_on)
@@ -386,7 +393,7 @@ async def consistency(
     return Proof(book=book, size=new_size, hashes=[digest.hex() for digest in hashes])
 
 
-@get("/v1/log/checkpoint", security=[{}], tags=["log"])
+@get("/v1/log/checkpoint", security=[{}], tags=["log"], media_type=MediaType.TEXT)
 async def top_head(request: Request[Any, Any, Any]) -> Response[bytes]:
     """The top log's latest head, public: a C2SP checkpoint as plain text."""
     async with request.app.state.database.transaction(NOBODY, read_only=True) as conn:
@@ -449,7 +456,7 @@ async def _witness(work: Work, desk: Desk, *, line: str, size: int) -> VerifierK
     raise NotAllowed("the line is no cosignature of this checkpoint by your institution's key")
 
 
-@get("/v1/bundle", guards=[may("export-bundle")], tags=["audit"])
+@get("/v1/bundle", guards=[may("export-bundle")], tags=["audit"], media_type=ZIP)
 async def bundle(desk: AtDesk, books: FromQuery[str | None] = None) -> Response[bytes]:
     """The audit bundle of some books (comma-separated; all, where none is named) as a zip file.
 
@@ -471,7 +478,7 @@ async def bundle(desk: AtDesk, books: FromQuery[str | None] = None) -> Response[
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     return Response(
         packed.getvalue(),
-        media_type="application/zip",
+        media_type=ZIP,
         headers={"content-disposition": f'attachment; filename="liandai-{stamp}.zip"'},
     )
 

@@ -196,9 +196,9 @@ async def register_key(
     idempotency_key: IdempotencyKey,
 ) -> Response[RegisteredKey]:
     """Register an institution's public key; it stands in the registry's log from then on."""
-    _own_or_operator(desk, institution)
 
     async def use_case(work: Work) -> RegisteredKey:
+        _own_or_operator(desk, institution)
         key = await parties.register_key(
             _registration(work), institution=institution, public_key=data.public_key
         )
@@ -217,9 +217,9 @@ async def revoke_key(
     institution: FromPath[str], key: FromPath[str], desk: AtDesk, idempotency_key: IdempotencyKey
 ) -> Response[RegisteredKey]:
     """Revoke a key: what it signs from now on counts for nothing, what it signed before stands."""
-    _own_or_operator(desk, institution)
 
     async def use_case(work: Work) -> RegisteredKey:
+        _own_or_operator(desk, institution)
         await parties.revoke_key(_registration(work), institution=institution, key=key)
         return RegisteredKey(institution=institution, key=key)
 

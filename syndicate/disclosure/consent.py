@@ -120,7 +120,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Consents(msgspec.Struct, frozen=True, kw_only=True):
-    """Every scope's latest consent, and all ids ever used."""
+    """Every scope's latest consent, and all ids ever used; a borrower names its own consents."""
 
     standing: dict[Scope, Standing]
     used: frozenset[str]
@@ -200,12 +200,12 @@ def evolve(state: Consents, fact: ConsentFact) -> Consents:
                 standing={**state.standing, scope_of(consent): standing},
                 used=state.used | {consent.consent},
             )
-        case ConsentWithdrawn(consent=name):
+        case ConsentWithdrawn(consent=name, borrower=borrower):
             return msgspec.structs.replace(
                 state,
                 standing={
                     scope: msgspec.structs.replace(standing, withdrawn=True)
-                    if standing.consent.consent == name
+                    if (scope.borrower, standing.consent.consent) == (borrower, name)
                     else standing
                     for scope, standing in state.standing.items()
                 },

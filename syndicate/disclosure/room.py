@@ -32,6 +32,7 @@ FORBIDDEN: Final = frozenset(("religion", "genes", "fingerprint", "blood_type", 
 
 _ITEM: Final = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+){0,5}", re.ASCII)
 MAX_TEXT: Final = 4_000
+MAX_WORD: Final = 80
 
 
 class RoomFact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -197,6 +198,9 @@ def offer_fact(known: frozenset[str], fact: RoomFact, *, on: date, salt: bytes) 
         check_id(fact.person, place="$.person")
     if fact.data_class == "C2" and not fact.assessment:
         raise WrongInput("$.assessment", "the security assessment that C2 data needs (DS-01)")
+    for field, text in (("unit", fact.unit), ("assessment", fact.assessment or "")):
+        if len(text) > MAX_WORD or not text.isprintable():
+            raise WrongInput(f"$.{field}", f"at most {MAX_WORD} printable characters")
     if isinstance(fact.value, str) and len(fact.value) > MAX_TEXT:
         raise WrongInput("$.value", f"text of at most {MAX_TEXT} characters")
     if fact.as_of > on:
@@ -212,6 +216,16 @@ def offer_fact(known: frozenset[str], fact: RoomFact, *, on: date, salt: bytes) 
         source=fact.source,
         commitment=commitment(fact, salt=salt),
     )
+
+
+def room_of(purpose: str, *, place: str) -> str:
+    """The one room that a purpose opens: what stands before its colon, "neg-7" in
+    "neg-7:assessment". So no consent joins a borrower's deals.
+    """
+    room, _, what = check_purpose(purpose, place=place).partition(":")
+    if not what:
+        raise WrongInput(place, 'a room and what for, as "neg-7:assessment"')
+    return check_id(room, place=place)
 
 
 def decide_read(consents: Consents, ask: Ask) -> Allowed:

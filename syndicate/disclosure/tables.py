@@ -1,6 +1,18 @@
 """Consents, the information room and who read what, as SQLAlchemy Core sees them."""
 
-from sqlalchemy import ARRAY, Column, Date, DateTime, ForeignKey, Integer, Table, Text
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from ledger.tables import metadata
@@ -9,15 +21,16 @@ from syndicate.parties.tables import institution
 consent = Table(
     "consent",
     metadata,
+    Column("borrower", ForeignKey(institution.c.institution), primary_key=True),
     Column("consent", Text, primary_key=True),
-    Column("borrower", ForeignKey(institution.c.institution), nullable=False),
-    Column("subject", Text, nullable=False),
+    Column("person", Text),
     Column("recipient", ForeignKey(institution.c.institution), nullable=False),
     Column("purpose", Text, nullable=False),
     Column("classes", ARRAY(Text), nullable=False),
     Column("valid_from", Date, nullable=False),
     Column("valid_until", Date, nullable=False),
     Column("version", Integer, nullable=False),
+    Column("evidence", Text),
     Column("signed", JSONB, nullable=False),
     Column("given_at", DateTime(timezone=True), nullable=False),
     schema="syndicate",
@@ -26,9 +39,11 @@ consent = Table(
 consent_withdrawal = Table(
     "consent_withdrawal",
     metadata,
-    Column("consent", ForeignKey(consent.c.consent), primary_key=True),
+    Column("borrower", Text, primary_key=True),
+    Column("consent", Text, primary_key=True),
     Column("signed", JSONB, nullable=False),
     Column("withdrawn_at", DateTime(timezone=True), nullable=False),
+    ForeignKeyConstraint(["borrower", "consent"], [consent.c.borrower, consent.c.consent]),
     schema="syndicate",
 )
 
@@ -36,17 +51,22 @@ room_fact = Table(
     "room_fact",
     metadata,
     Column("fact", Text, primary_key=True),
+    Column("room", Text, nullable=False),
     Column("borrower", ForeignKey(institution.c.institution), nullable=False),
-    Column("source", ForeignKey(institution.c.institution), nullable=False),
+    Column("item", Text, nullable=False),
     Column("field_class", Text, nullable=False),
     Column("data_class", Text, nullable=False),
-    Column("item", Text, nullable=False),
+    Column("person", Text),
     Column("value", JSONB, nullable=False),
     Column("unit", Text, nullable=False),
-    Column("as_of", Date, nullable=False),
+    Column("source", ForeignKey(institution.c.institution), nullable=False),
     Column("legal_basis", Text, nullable=False),
+    Column("as_of", Date, nullable=False),
     Column("confidence", Text, nullable=False),
+    Column("assessment", Text),
+    Column("salt", LargeBinary, nullable=False),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
+    Index("room_fact_by_room", "borrower", "room"),
     schema="syndicate",
 )
 
@@ -54,6 +74,7 @@ room_access = Table(
     "room_access",
     metadata,
     Column("access", Text, primary_key=True),
+    Column("room", Text, nullable=False),
     Column("borrower", Text, nullable=False),
     Column("reader", Text, nullable=False),
     Column("person", Text, nullable=False),
@@ -61,8 +82,10 @@ room_access = Table(
     Column("classes", ARRAY(Text), nullable=False),
     Column("outcome", Text, nullable=False),
     Column("consents", ARRAY(Text), nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("missing", ARRAY(Text), nullable=False),
+    Column("facts", ARRAY(Text), nullable=False),
     Column("business_day", Date, nullable=False),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
+    Index("room_access_by_time", "borrower", "recorded_at", "access"),
     schema="syndicate",
 )

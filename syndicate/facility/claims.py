@@ -263,10 +263,10 @@ def _lost(state: FacilityState, bank: str, amount_minor: int) -> list[Lost]:
 def _taken(loan: Loan, amount_minor: int) -> list[Lost]:
     """Which instalments the loss is taken from.
 
-    Oldest overdue first, then due, then the plan from its last instalment back: the dates that
-    stand next keep their amounts.
+    What has fallen due, the oldest first; then the plan from its last instalment back: the dates
+    that stand next keep their amounts.
     """
-    due = sorted(loan.items, key=lambda item: (not item.overdue, item.unadjusted))
+    due = sorted(loan.items, key=lambda item: item.unadjusted)
     sources = [(item.unadjusted, item.overdue, item.principal_minor) for item in due]
     sources += [(line.unadjusted, False, line.principal_minor) for line in reversed(loan.planned)]
     taken = []

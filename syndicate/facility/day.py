@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from datetime import date
 
 from syndicate.facility import schedule
-from syndicate.facility.classes import class_of, judged
+from syndicate.facility.classes import NORMAL, class_of, judged
 from syndicate.facility.errors import DayNotClosed, DayNotOpened, NotABusinessDay, NotNow
 from syndicate.facility.facts import (
     AccrualLine,
@@ -182,7 +182,13 @@ def _overdue(state: FacilityState, day: date) -> Iterator[MarkedOverdue]:
 
 
 def _classes(state: FacilityState, day: date) -> Iterator[Fact]:
-    """The banks whose class on `day` is another than the one recorded."""
+    """The banks whose class on `day` is another than the one recorded.
+
+    Where nothing is overdue and every bank's class is normal, no rule can say otherwise.
+    """
+    recorded = {class_of(state, bank=bank) for bank in state.terms.seats}
+    if recorded == {NORMAL} and not state.days_overdue(day, bank=None):
+        return
     lenders = {loan.bank for loan in state.loans.values() if loan.drawn_on is not None}
     for bank in state.terms.seats:
         if bank in lenders:

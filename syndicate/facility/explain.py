@@ -21,8 +21,6 @@ NAMES: dict[Bearing, str] = {
     "penalty": "penalty interest (罚息)",
     "compound": "compound interest (复利)",
 }
-
-
 _STEP = re.compile(r"\.(?:layers|parts)\[(?P<index>[0-9]+)\]\.rule|\.rule|\.excess")
 
 
@@ -32,15 +30,16 @@ def explain_interest(
     """One step a stretch of nights with one base and one rate, then the exact sum, then its round.
 
     period_ending  the unadjusted due date that ends the period asked for; None for everything since
-                   the draw (penalty and compound interest run over the loan's whole life)
+                   the draw: the only question for penalty and compound interest, which run over
+                   the loan's whole life
     Raises NoSuch for a loan or a period that is not there.
     """
     loan = state.loans.get((draw, bank))
     if loan is None:
         raise NoSuch("loan", f"{draw} of {bank}")
-    due_dates = state.draws[draw].due_dates
+    due_dates = state.draws[draw].due_dates if kind == "interest" else ()
     if period_ending is not None and period_ending not in due_dates:
-        raise NoSuch("interest period ending", str(period_ending))
+        raise NoSuch(f"period of {kind} ending", str(period_ending))
     wanted = None if period_ending is None else due_dates.index(period_ending)
     chosen = [
         segment
@@ -51,8 +50,7 @@ def explain_interest(
     sums: dict[int, Fraction] = {}
     for segment in chosen:
         exact = _exact(state, segment)
-        group = segment.period if kind == "interest" else 0
-        sums[group] = sums.get(group, Fraction(0)) + exact
+        sums[segment.period] = sums.get(segment.period, Fraction(0)) + exact
         steps.append(_step(state, segment, exact))
     total_minor = sum(round_half_up(exact) for exact in sums.values())
     how = "each period rounded half up once" if len(sums) > 1 else "rounded half up once"

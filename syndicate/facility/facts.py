@@ -61,6 +61,7 @@ class ContractRecorded(_Fact, frozen=True, kw_only=True):
 class DrawRequested(_Fact, frozen=True, kw_only=True):
     """The borrower asks for a draw (提款); it is split over the banks by commitments.
 
+    use_of_funds  a code
     payment_mode  entrusted: paid on to the borrower's counterparty (受托支付); or autonomous
                   (自主支付)
     parts         bank -> minor units, every seat, their sum the amount; over all draws each bank's

@@ -62,7 +62,9 @@ def penalty_rate(rate: str, terms: FacilityTerms) -> str:
 def night(
     base_minor: int, *, rate: str, day: date, day_count: Literal["ACT/360", "ACT/365F"]
 ) -> Fraction:
-    """The exact interest, in minor units, of the night before `day`."""
+    """The exact interest, in minor units, of the night before `day`; 0 on nothing."""
+    if not base_minor:
+        return Fraction(0)
     return nights(base_minor, rate=rate, since=day - ONE_DAY, until=day, day_count=day_count)
 
 

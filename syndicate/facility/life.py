@@ -57,7 +57,10 @@ class RecordContract(_Command, frozen=True, kw_only=True):
 
 
 class RequestDraw(_Command, frozen=True, kw_only=True):
-    """The borrower asks for money on a value date, today or later."""
+    """The borrower asks for money on a value date, today or later.
+
+    use_of_funds  a code, as `working-capital`: no text about the borrower enters the log
+    """
 
     draw: str
     amount_minor: int
@@ -67,7 +70,7 @@ class RequestDraw(_Command, frozen=True, kw_only=True):
 
 
 class ApproveRelease(_Command, frozen=True, kw_only=True):
-    """A bank's maker and checker let its part of a draw go.
+    """A bank's maker and checker, by opaque ids, let its part of a draw go.
 
     signed  the bank's statement of `release_body`, where it gives one
     """
@@ -190,7 +193,7 @@ def decide_draw(
     """
     check_name(command.draw, place="$.draw")
     check_amount(command.amount_minor, place="$.amount_minor")
-    check_text(command.use_of_funds, place="$.use_of_funds")
+    check_name(command.use_of_funds, place="$.use_of_funds")
     terms, start = state.terms, command.value_date
     if command.draw in state.draws:
         raise AlreadyRecorded("draw", command.draw)
@@ -281,7 +284,7 @@ def decide_alert(
 ) -> tuple[AlertRecorded]:
     """The alert is on record; it changes no amount."""
     check_name(command.alert, place="$.alert")
-    check_text(command.kind, place="$.kind")
+    check_name(command.kind, place="$.kind")
     check_text(command.source, place="$.source")
     if command.alert in state.alerts:
         raise AlreadyRecorded("alert", command.alert)
@@ -302,7 +305,7 @@ def decide_event(
 ) -> tuple[EventRecorded]:
     """The event is on record, under the clause that names it; what follows is agreed elsewhere."""
     check_name(command.event, place="$.event")
-    check_text(command.kind, place="$.kind")
+    check_name(command.kind, place="$.kind")
     check_text(command.source, place="$.source")
     if command.event in state.events:
         raise AlreadyRecorded("event", command.event)

@@ -62,7 +62,7 @@ class Running(msgspec.Struct, frozen=True):
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
     """Nights of one base at one rate, from `since` (first day in) to `until` (last day out).
 
-    period  how many interest periods of the draw had closed before
+    period  how many interest periods of the draw had closed before; 0 for penalty and compound
     """
 
     kind: Bearing
@@ -214,7 +214,12 @@ def accrued(
     for kind, (base_minor, rate) in bases.items():
         if base_minor:
             segments = _extended(
-                segments, kind=kind, period=period, day=day, base_minor=base_minor, rate=rate
+                segments,
+                kind=kind,
+                period=period if kind == "interest" else 0,
+                day=day,
+                base_minor=base_minor,
+                rate=rate,
             )
     return replace(
         loan,

@@ -296,9 +296,7 @@ def _paid_out(state: FacilityState, instructed: PaymentInstructed, *, on: date) 
         loans.Planned(unadjusted, part)
         for unadjusted, part in zip(draw.due_dates, parts, strict=True)
     )
-    reached = on if state.reached is None else max(on, state.reached)
-    paid_out = loans.paid_out(loan, on=on, planned=planned)
-    return replace(_with_loans(state, [paid_out]), reached=reached)
+    return replace(_with_loans(state, [loans.paid_out(loan, on=on, planned=planned)]), reached=on)
 
 
 def _recovered(state: FacilityState, fact: PaymentConfirmed, *, collector: str) -> FacilityState:

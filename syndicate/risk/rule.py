@@ -265,6 +265,7 @@ def _fill(rule: ProRata, seat_of: dict[str, int]) -> _Flow:
         rising = sum(open_still.values())
         for party, slope in slopes.items():
             steeper = Fraction(open_still[party], rising) if party in open_still else Fraction(0)
-            bends.append(Bend(at, seat_of[party], steeper - slope))
-            slopes[party] = steeper
+            if steeper != slope:
+                bends.append(Bend(at, seat_of[party], steeper - slope))
+                slopes[party] = steeper
     return _Flow(bends, None if rising else at)

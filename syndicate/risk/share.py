@@ -5,6 +5,7 @@ far; `bear` moves it by one loss or recovery. `answer` does so for a whole list 
 nothing and pays nobody: who pays whom meanwhile is the life of a claim.
 """
 
+from functools import cached_property
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -29,7 +30,7 @@ class LossBeyondRange(Conflict):
     code = "loss-beyond-range"
 
 
-class RiskShare(Struct, frozen=True, kw_only=True):
+class RiskShare(Struct, frozen=True, kw_only=True, dict=True):
     """A risk-share agreement: its seats in the order that settles ties, and its rule.
 
     commitments  minor units by seat; not every seat has one
@@ -42,6 +43,11 @@ class RiskShare(Struct, frozen=True, kw_only=True):
     commitments: dict[str, int]
     outstanding: dict[str, int] | None
     rule: Node
+
+    @cached_property
+    def path(self) -> SharePath:
+        """The exact share of every seat at every net loss; worked out once an agreement."""
+        return loss_path(self.rule, self.seats)
 
 
 class LossPosition(Struct, frozen=True, kw_only=True):
@@ -71,13 +77,12 @@ def answer(rule_document: object, events_document: object) -> dict[str, Any]:
     """
     agreement = read_agreement(rule_document, place="RULE $")
     events = read_events(events_document, currency=agreement.currency, place="EVENTS $")
-    path = loss_path(agreement.rule, agreement.seats)
     position = unharmed(agreement)
     lines = []
     for number, event in enumerate(events):
         delta = event.amount_minor if event.kind == "loss" else -event.amount_minor
         try:
-            position, parts = _move(agreement, path, position, delta_minor=delta)
+            position, parts = bear(agreement, position, delta_minor=delta)
         except Refused as refusal:
             raise WrongInput(f"EVENTS $[{number}].amount", refusal.detail) from refusal
         amount = format_amount(event.amount_minor, currency=agreement.currency)
@@ -163,13 +168,6 @@ def bear(
     loss of nothing has everyone at nothing; no other sequence of events gives another total by more
     than a fen. RecoveryBeyondLoss, CapsFull and LossBeyondRange leave the position as it was.
     """
-    path = loss_path(agreement.rule, agreement.seats)
-    return _move(agreement, path, position, delta_minor=delta_minor)
-
-
-def _move(
-    agreement: RiskShare, path: SharePath, position: LossPosition, *, delta_minor: int
-) -> tuple[LossPosition, dict[str, int]]:
     before, currency = position.net_loss_minor, agreement.currency
     after = before + delta_minor
     if after < 0:
@@ -178,12 +176,13 @@ def _move(
             net_loss_minor=before,
             recovery_minor=-delta_minor,
         )
-    if path.last is not None and after > path.last:
+    last = agreement.path.last
+    if last is not None and after > last:
         raise CapsFull(
-            f"a net loss of at most {format_amount(path.last, currency=currency)}: "
+            f"a net loss of at most {format_amount(last, currency=currency)}: "
             "every cap is full there and the rule names no excess",
             net_loss_minor=after,
-            last_minor=path.last,
+            last_minor=last,
         )
     if after > MAX_MINOR:
         raise LossBeyondRange(
@@ -191,7 +190,7 @@ def _move(
             net_loss_minor=after,
         )
     held = [position.totals[seat] for seat in agreement.seats]
-    totals = carry(path, held, to_minor=after)
+    totals = carry(agreement.path, held, to_minor=after)
     parts = [abs(new - old) for new, old in zip(totals, held, strict=True)]
     return (
         LossPosition(totals=dict(zip(agreement.seats, totals, strict=True))),

@@ -267,7 +267,7 @@ def balances(log: Sequence[bytes]) -> dict[Account, int]:
                             line["ref"],
                             line["currency"],
                         ),
-                        line["amount_minor"],
+                        int(line["amount_minor"]),  # no canonical bytes hold a fraction
                     )
                     for line in json.loads(raw)["entries"]
                 ]

@@ -199,9 +199,34 @@ def test_the_slow_schedule_can_go_on_both_ways_from_any_totals_reached(seed: int
     assert carry(path, held, to_minor=0) == [0] * len(held)
 
 
+@pytest.mark.parametrize(
+    ("weights", "amount", "carried", "stuck_at"),
+    [
+        # weights             amount carried               where the largest remainders are stuck
+        ([1, 1, 1, 5, 5, 7], 10, [1, 1, 0, 3, 2, 3], 12),  # three seats due, two fen to come
+        ([1, 11, 1, 1, 1, 11], 18, [1, 8, 1, 1, 0, 7], 19),
+        ([1, 1, 1, 11, 1, 11], 8, [1, 0, 0, 4, 0, 3], 7),  # going back: two must give, one fen
+        ([1, 1, 5, 1, 1, 1, 5], 4, [1, 0, 2, 0, 0, 0, 1], 3),
+    ],
+)
+def test_the_odd_fen_goes_elsewhere_where_the_largest_remainders_would_get_stuck(
+    weights: list[int], amount: int, carried: list[int], stuck_at: int
+) -> None:
+    path, largest = by_weights(weights), allot(amount, weights)
+    due = [exact(path, seat, stuck_at) for seat in range(len(weights))]
+    steps = abs(stuck_at - amount)
+    if stuck_at > amount:
+        moves = [max(0, floor(share) - part) for share, part in zip(due, largest, strict=True)]
+    else:
+        moves = [max(0, part - ceil(share)) for share, part in zip(due, largest, strict=True)]
+    assert sum(moves) > steps
+    assert carry(path, [0] * len(weights), to_minor=amount) == carried
+    slow_up(path, carried, until=amount + sum(weights))
+    slow_down(path, carried)
+
+
 @pytest.mark.parametrize("seed", range(40))
-def test_where_the_largest_remainders_would_get_stuck_another_choice_is_safe(seed: int) -> None:
-    """Skewed weights, small and huge moves: half of these leave the largest-remainder choice."""
+def test_unlike_weights_keep_the_slow_schedule_possible_both_ways(seed: int) -> None:
     rng = random.Random(seed)
     weights = [rng.choice([1, 1, 1, 2, 3, 11, 17]) for _ in range(12)]
     path, held = by_weights(weights), [0] * 12
@@ -233,6 +258,7 @@ def test_a_layer_that_flattens_a_seat_for_ever_does_not_break_the_bound_later() 
         (2, [1, 1, 1], [1, 1, 0]),
         (2, [1, 3], [1, 1]),  # halves of unlike seats tie as well
         (4, [1, 1, 3, 3], [1, 1, 1, 1]),
+        (9, [5, 7, 3, 1, 1, 1], [3, 4, 2, 0, 0, 0]),  # tight, and still safe both ways
         (6, [1, 2, 3], [1, 2, 3]),  # whole shares are met exactly
         (5, [0, 1, 0, 1], [0, 3, 0, 2]),  # a weight of 0 never bears
     ],
@@ -262,6 +288,7 @@ def test_two_hundred_seats_at_a_trillion_fen_take_milliseconds() -> None:
         [2, 0],  # a fen too far from 1 and 1
         [5, 5, 0],
         [0, 3],
+        [-1, 1, 0],
     ],
 )
 def test_totals_no_running_split_gave_are_refused(held: list[int]) -> None:
@@ -281,11 +308,11 @@ def test_crossings_are_those_a_scan_finds(seed: int) -> None:
         up = [u for u in range(amount + 1, top + 1) if exact(path, seat, u) >= level]
         down = [s for s in range(amount) if exact(path, seat, s) <= level]
         found = first_at_least(path, seat, level=level, beyond_minor=amount)
-        assert (found if found is not None and found <= top else None) == (up or [None])[0]
+        assert (found if found is not None and found <= top else None) == next(iter(up), None)
         before = last_at_most(path, seat, level=level, before_minor=amount)
-        assert before == (down[-1] if down else before)
-        if not down:
-            assert before is None or before < 0
+        assert (before if before is not None and before >= 0 else None) == next(
+            reversed(down), None
+        )
 
 
 def test_a_path_ends_where_nobody_is_left() -> None:

@@ -284,6 +284,14 @@ def test_leaves_after_the_last_checkpoint_are_not_accepted():
     assert (wrong.book, wrong.index) == ("fac-1", 10)
 
 
+def test_leaves_of_the_top_log_after_its_last_checkpoint_are_not_accepted():
+    of = told()
+    last = json.loads(of.books["top"][-1])
+    of.append("top", "again", last["subject"], kind="head")
+    wrong = judged(of.bundle())
+    assert (wrong.book, wrong.index) == ("top", 5)
+
+
 def test_a_checkpointed_book_without_its_head_in_the_top_log_is_not_accepted():
     of = told()
     of.append("fac-1", "late", {"type": "Noted"})

@@ -233,6 +233,12 @@ def test_one_witness_that_signs_twice_counts_once():
     assert not POLICY.counts(opened(notes.with_signatures(note, lines)))
 
 
+def test_only_the_policys_own_witnesses_count():
+    head = opened(signed(cosigners=["hzbank", "cib", "cz"]))
+    other = Policy(log=LOG_KEY, witnesses=WITNESSES[:1], threshold=2)
+    assert not other.counts(head)
+
+
 def test_a_policy_reads_back_from_its_document():
     assert notes.read_policy(notes.write_policy(POLICY)) == POLICY
 

@@ -1,5 +1,6 @@
 """The rounds of a negotiation: who may say what, when, and what follows."""
 
+from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
@@ -15,10 +16,14 @@ from negotiation.mandate import MandateHeld, mandate_body
 from negotiation.moves import (
     Accept,
     AnswerInvitation,
+    AskOverride,
+    DraftDecision,
     EndMandate,
     ExtendBook,
     ExtendDeadline,
+    FailBook,
     GiveMandate,
+    GrantOverride,
     Ground,
     Invite,
     Lapse,
@@ -30,6 +35,7 @@ from negotiation.moves import (
     WithdrawProposal,
     WithdrawQuote,
 )
+from negotiation.placing import quote_body
 from negotiation.refusals import (
     AlreadyDone,
     DeadlineNotPassed,
@@ -539,6 +545,147 @@ def test_a_quote_needs_a_seat_a_consent_and_a_real_hash() -> None:
     table.consents = NO_CONSENTS
     with pytest.raises(NoBorrowerConsent):
         table.do(move)
+
+
+# ---- each move where it fits
+
+
+def unplaced() -> Table:
+    table = Table().agreed().quoted({"hzbank": STORY_QUOTES["hzbank"]})
+    table.do(table.outcome())
+    return table
+
+
+STAGES: dict[str, Callable[[], Table]] = {
+    "mandated": lambda: Table().mandated(),
+    "inviting": lambda: Table().seated(),
+    "open": lambda: Table().seated().propose(terms()),
+    "agreed": lambda: Table().agreed(),
+    "book_open": opened,
+    "unplaced": unplaced,
+    "cleared": lambda: Table().cleared(),
+}
+
+
+WHERE_MOVES_FIT: list[tuple[Move, set[str]]] = [
+    # move                                                                 stages
+    (Invite(by="hzbank", banks=("icbc",)), {"mandated", "inviting", "open", "unplaced"}),
+    (
+        Propose(by="hzbank", terms=terms(spread_bp=9), answer_within_workdays=1),
+        {"inviting", "open", "unplaced"},
+    ),
+    (counter("cib", 1, terms(spread_bp=9)), {"open"}),
+    (Accept(by="cib", version=1), {"open"}),
+    (WithdrawProposal(by="hzbank", version=1), {"open"}),
+    (ExtendDeadline(by="hzbank", version=1, workdays=1), {"open"}),
+    (Lapse(), {"open"}),
+    (LeaveTable(by="cib"), {"mandated", "inviting", "open", "unplaced"}),
+    (
+        OpenBook(by="hzbank", mode="open", rules=(), quotes_within_workdays=1),
+        {"agreed", "unplaced"},
+    ),
+    (ExtendBook(by="hzbank", workdays=1), {"book_open"}),
+    (PlaceQuote(by="cib", version=1, quote_hash="00" * 32, signed=None), {"book_open"}),
+    (WithdrawQuote(by="cib", version=1), {"book_open"}),
+    (AskOverride(by="cib", user="p1", pack="p", rule="r", reason="why"), {"cleared"}),
+    (GrantOverride(by="cib", user="p1", pack="p", rule="r"), {"cleared"}),
+    (DraftDecision(by="cib", user="p1", outcome="approve", agreement="00" * 32), {"cleared"}),
+]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(("move", "stages"), WHERE_MOVES_FIT)
+def test_a_move_is_refused_by_phase_exactly_where_it_does_not_fit(
+    stage: str, move: Move, stages: set[str]
+) -> None:
+    table = STAGES[stage]()
+    before = table.state
+    refused_by_phase = False
+    try:
+        table.do(move)
+    except WrongPhase:
+        refused_by_phase = True
+    except LiandaiError:
+        pass  # it fits here and is refused for another reason
+    assert refused_by_phase == (stage not in stages)
+    assert not refused_by_phase or table.state == before
+
+
+NO_SEAT: list[tuple[Callable[[], Table], Move]] = [
+    (STAGES["open"], WithdrawProposal(by="icbc", version=1)),
+    (STAGES["open"], ExtendDeadline(by="icbc", version=1, workdays=1)),
+    (STAGES["open"], LeaveTable(by="icbc")),
+    (STAGES["book_open"], WithdrawQuote(by="icbc", version=1)),
+    (STAGES["cleared"], DraftDecision(by="icbc", user="p", outcome="approve", agreement="")),
+]
+
+
+@pytest.mark.parametrize(("stage", "move"), NO_SEAT)
+def test_every_answer_needs_a_seat(stage: Callable[[], Table], move: Move) -> None:
+    with pytest.raises(NoSeat):
+        stage().do(move)
+
+
+NOT_LEAD: list[tuple[Callable[[], Table], Move]] = [
+    (STAGES["book_open"], ExtendBook(by="cib", workdays=1)),
+    (
+        STAGES["book_open"],
+        FailBook(by="cib", gap_minor=0, conflict=(), quotes_hash="00" * 32),
+    ),
+]
+
+
+@pytest.mark.parametrize(("stage", "move"), NOT_LEAD)
+def test_only_the_lead_keeps_the_book(stage: Callable[[], Table], move: Move) -> None:
+    with pytest.raises(NotTheLead):
+        stage().do(move)
+
+
+BOOK_MOVES: list[tuple[Callable[[], Table], Move]] = [
+    (STAGES["agreed"], OpenBook(by="hzbank", mode="open", rules=(), quotes_within_workdays=1)),
+    (STAGES["book_open"], ExtendBook(by="hzbank", workdays=1)),
+    (STAGES["book_open"], PlaceQuote(by="cib", version=1, quote_hash="00" * 32, signed=None)),
+    (
+        STAGES["book_open"],
+        FailBook(by="hzbank", gap_minor=0, conflict=(), quotes_hash="00" * 32),
+    ),
+]
+
+
+@pytest.mark.parametrize(("stage", "move"), BOOK_MOVES)
+def test_no_book_is_kept_after_the_mandate(stage: Callable[[], Table], move: Move) -> None:
+    table = stage()
+    table.on = date(2026, 1, 5)
+    with pytest.raises(NoMandate):
+        table.do(move)
+
+
+@pytest.mark.parametrize("banks", [(), ("icbc", "icbc"), ("ICBC",)])
+def test_banks_are_invited_by_their_ids_each_once(banks: tuple[str, ...]) -> None:
+    with pytest.raises(WrongInput, match=r"\$\.banks"):
+        Table().mandated().do(Invite(by="hzbank", banks=banks))
+
+
+def test_a_stale_withdrawal_of_a_quote_is_refused() -> None:
+    table = opened()
+    table.place("cib", STORY_QUOTES["cib"])
+    with pytest.raises(StaleVersion):
+        table.do(WithdrawQuote(by="cib", version=1))
+
+
+def test_a_signed_quote_is_signed_by_its_bank_for_this_book_and_version() -> None:
+    table = opened()
+    body = quote_body(table.now, bank="cib", version=1, quote_hash="00" * 32)
+    move = PlaceQuote(
+        by="cib", version=1, quote_hash="00" * 32, signed=says("quote", body, by="cib")
+    )
+    with pytest.raises(NotTheirs):
+        table.do(replace(move, signed=says("quote", body, by="hzbank")))
+    with pytest.raises(SaysOtherwise):
+        table.do(replace(move, quote_hash="11" * 32))
+    table.do(move)
+    assert table.now.book is not None
+    assert table.now.book.quotes["cib"].version == 1
 
 
 # ---- the end

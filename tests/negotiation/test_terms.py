@@ -60,6 +60,8 @@ BAD_TERMS: list[tuple[dict[str, Any], str]] = [
     ({"covenants": ("x" * 1001,)}, "covenants"),
     ({"available_until": date(2025, 8, 17)}, "available_until"),
     ({"risk_share": {"kind": "split", "parts": [{"fraction": 0.4}]}}, "risk_share.parts"),
+    ({"risk_share": {"kind": "party", "party": "pool"}}, "risk_share.party"),
+    ({"risk_share": {"kind": "lottery"}}, "risk_share.kind"),
     ({"protectors": (AS_PROTECTOR,)}, "protectors"),
     ({"protectors": (replace(AS_PROTECTOR, party="pool", claim_after_days=-1),)}, "protectors[0]"),
 ]

@@ -1,5 +1,6 @@
 """From the book to the signed sheet: clearing, rules, decisions of two persons, signatures."""
 
+from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
@@ -28,11 +29,13 @@ from negotiation.moves import (
     ClearBook,
     DraftDecision,
     GrantOverride,
+    Move,
     OpenBook,
     Propose,
     RecordFacility,
     SignTermSheet,
 )
+from negotiation.quotes import Quote
 from negotiation.refusals import (
     AllocationBroken,
     AlreadyDone,
@@ -40,6 +43,7 @@ from negotiation.refusals import (
     NoSeat,
     NothingToCheck,
     NothingToOverride,
+    NotTheLead,
     OverrideMissing,
     RuleBlocks,
     RulesUnchecked,
@@ -115,6 +119,12 @@ def test_headroom_cuts_an_offer_and_may_fail_the_book() -> None:
     assert table.now.phase is Phase.UNPLACED
 
 
+def test_headroom_below_zero_is_wrong_input() -> None:
+    table = Table().agreed().quoted(STORY_QUOTES)
+    with pytest.raises(WrongInput, match="headroom"):
+        book_of(table.now, table.quotes, headroom={"cib": -1}, on=table.on)
+
+
 def test_after_a_failed_book_quotes_are_asked_again_or_new_terms_proposed() -> None:
     table = Table().agreed().quoted({"hzbank": STORY_QUOTES["hzbank"]})
     table.do(table.outcome())
@@ -182,6 +192,42 @@ def test_an_outcome_of_other_quotes_than_those_that_stand_is_stale() -> None:
         table.do(replace(outcome, quotes_hash="00" * 32))
 
 
+def test_only_the_lead_clears_and_only_with_a_real_commitment_to_the_offers() -> None:
+    table = Table().agreed().quoted(STORY_QUOTES)
+    outcome = table.outcome()
+    assert isinstance(outcome, ClearBook)
+    with pytest.raises(NotTheLead):
+        table.do(replace(outcome, by="cib"))
+    with pytest.raises(WrongInput, match="offers_hash"):
+        table.do(replace(outcome, offers_hash="none"))
+
+
+HELD_BY = {
+    # what the engine would answer                   the flaw in the agreed terms
+    "lead": {"cib": 10_000, "czbank": 10_000},
+    "joint": {"hzbank": 20_000},
+}
+
+
+@pytest.mark.parametrize("flaw", HELD_BY)
+def test_an_outcome_that_the_agreed_terms_rule_out_fails_the_book(flaw: str) -> None:
+    quotes = {bank: quote((-15, held)) for bank, held in HELD_BY[flaw].items()}
+    table = Table().agreed().quoted(quotes)
+    (failed,) = table.do(table.outcome())
+    assert isinstance(failed, BookFailed)
+    assert failed.conflict == (f"terms:{flaw}",)
+    assert table.now.phase is Phase.UNPLACED
+
+
+def test_a_rule_that_names_a_bank_without_a_part_fails_the_book() -> None:
+    named = {"kind": "pro_rata", "by": {"hzbank": 1, "cib": 1, "czbank": 1}}
+    quotes = {"hzbank": quote((-15, 10_000)), "cib": quote((-15, 10_000))}
+    table = Table().agreed(terms(spread_bp=None, risk_share=named)).quoted(quotes)
+    (failed,) = table.do(table.outcome())
+    assert isinstance(failed, BookFailed)
+    assert failed.conflict == ("terms:risk_share",)
+
+
 def test_an_agreed_spread_is_quoted_and_cleared_as_agreed() -> None:
     table = Table().agreed(terms(spread_bp=-5))
     check_quote_on(table.now, quote((-5, 8_000)), place="$")
@@ -196,6 +242,12 @@ def test_an_agreed_spread_is_quoted_and_cleared_as_agreed() -> None:
     table.do(outcome)
     assert table.now.clearing is not None
     assert sum(table.now.clearing.allocation.values()) == 20_000 * WAN
+
+
+@pytest.mark.parametrize("bad", [quote(), quote((0, 1), (0, 1)), quote((0, 0)), quote((0, -1))])
+def test_a_quote_has_steps_that_rise_and_add_something(bad: Quote) -> None:
+    with pytest.raises(WrongInput, match="steps"):
+        check_quote_on(Table().agreed().now, bad, place="$")
 
 
 def test_headroom_is_no_part_of_a_quote() -> None:
@@ -339,6 +391,11 @@ def test_findings_that_contradict_themselves_are_no_check(changes: dict[str, Any
         Table().cleared().do(replace(move, **changes))
 
 
+def test_a_bank_without_a_part_judges_nothing() -> None:
+    with pytest.raises(NoSeat):
+        Table().cleared().judged(by="icbc")
+
+
 # ---- decisions
 
 
@@ -392,6 +449,39 @@ def test_a_decision_is_signed_by_the_bank_for_what_was_drafted() -> None:
         table.do(CheckDecision(by="cib", user="cib-checker", agreement=agreement, signed=signed))
 
 
+PERSONS: list[Callable[[Table], Move]] = [
+    lambda t: AskOverride(by="cib", user="", pack="cn-syndicated", rule="SY-03", reason="why"),
+    lambda t: GrantOverride(by="hzbank", user="", pack="cn-syndicated", rule="SY-03"),
+    lambda t: DraftDecision(by="cib", user="", outcome="approve", agreement=agreement_hash(t.now)),
+    lambda t: CheckDecision(
+        by="hzbank",
+        user="",
+        agreement=agreement_hash(t.now),
+        signed=says("decision", {}, by="hzbank"),
+    ),
+]
+
+
+@pytest.mark.parametrize("move", PERSONS)
+def test_whoever_makes_or_checks_is_named(move: Callable[[Table], Move]) -> None:
+    table = Table().cleared().judged(WARNED).judged(WARNED, by="cib")
+    table.do(
+        AskOverride(by="hzbank", user="hz-1", pack="cn-syndicated", rule="SY-03", reason="why")
+    )
+    table.draft("hzbank")
+    with pytest.raises(WrongInput, match=r"\$\.user"):
+        table.do(move(table))
+
+
+def test_no_decision_is_checked_once_the_deal_is_unplaced() -> None:
+    table = Table().cleared().judged()
+    table.draft("cib")
+    table.draft("czbank", "decline")
+    table.check("czbank", "decline")
+    with pytest.raises(WrongPhase):
+        table.check("cib")
+
+
 def test_each_bank_decides_once_and_only_banks_that_hold_a_part() -> None:
     table = Table().cleared().judged()
     table.draft("cib")
@@ -424,6 +514,18 @@ def test_the_sheet_is_drawn_only_after_every_bank_has_approved() -> None:
         table.check(bank)
     with pytest.raises(WrongPhase):
         table.drawn()
+
+
+def test_only_the_lead_draws_the_sheet_and_nobody_signs_before() -> None:
+    table = Table().cleared().judged()
+    signing = SignTermSheet(by="cib", signed=says("term-sheet", {}, by="cib"))
+    with pytest.raises(WrongPhase):
+        table.do(signing)
+    table.decided()
+    with pytest.raises(WrongPhase):
+        table.do(signing)
+    with pytest.raises(NotTheLead):
+        table.drawn(by="cib")
 
 
 def test_whoever_has_the_facts_writes_the_same_sheet() -> None:

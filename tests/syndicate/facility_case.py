@@ -237,7 +237,7 @@ class Play:
                 draw=draw,
                 amount_minor=amount_minor,
                 value_date=self.day,
-                use_of_funds="working capital",
+                use_of_funds="working-capital",
                 payment_mode="entrusted",
             )
         )

@@ -185,9 +185,7 @@ def test_a_reset_is_recorded_on_its_day_and_shows_a_night_later() -> None:
 
 
 def test_money_is_due_on_the_adjusted_date_and_overdue_the_day_after() -> None:
-    play = deal_2()
-    play.until(d("2025-06-20"), paying=True)
-    play.pay_all_due()
+    play = troubled("2025-06-20")
     play.until(d("2025-09-19"))
     assert not payable(play.state), "the Friday before: nothing is due"
     play.close()
@@ -208,8 +206,7 @@ def test_money_is_due_on_the_adjusted_date_and_overdue_the_day_after() -> None:
 
 
 def test_paid_on_the_due_date_is_in_time_and_bears_no_penalty() -> None:
-    play = deal_2()
-    play.until(d("2025-09-22"), paying=True)
+    play = troubled("2025-09-22")
     play.pay_all_due()
     assert play.close() == ()
     (accrued,) = play.open(d("2025-09-23"))
@@ -423,6 +420,26 @@ def test_every_stretch_of_a_period_is_told_and_their_sum_is_what_was_due() -> No
         )
     with pytest.raises(errors.NoSuch):
         explain_interest(play.state, draw="d1", bank="pool", kind="penalty", period_ending=None)
+    with pytest.raises(errors.NoSuch):
+        explain_interest(
+            play.state, draw="d1", bank="cib", kind="penalty", period_ending=d("2025-03-20")
+        )
+
+
+def test_penalty_interest_is_told_by_its_bases_and_rates() -> None:
+    play = troubled("2026-03-23")
+    title, *stretches, total = explain_interest(
+        play.state, draw="d1", bank="hzbank", kind="penalty", period_ending=None
+    )
+    assert title == "penalty interest (罚息) of loan hzbank-d1, hzbank's part of draw d1"
+    assert [stretch.rpartition(" = ")[0] for stretch in stretches] == [
+        "2025-09-22 to 2025-12-22: 91 nights on 1250000.00 at 5.1 %, / 360",
+        "2025-12-22 to 2026-03-18: 86 nights on 2500000.00 at 5.1 %, / 360",
+        "2026-03-18 to 2026-03-20: 2 nights on 2500000.00 at 4.95 %, / 360",
+        "2026-03-20 to 2026-03-23: 3 nights on 3750000.00 at 4.95 %, / 360",
+    ]
+    penalty_minor = play.state.loans["d1", "hzbank"].penalty_minor
+    assert total == f"together {penalty_minor / 100:.2f}, rounded half up once"
 
 
 # -- any payments at all --------------------------------------------------------------------------

@@ -35,7 +35,7 @@ def request(**other: Any) -> life.RequestDraw:
             "draw": "d1",
             "amount_minor": 8000 * WAN,
             "value_date": d("2025-09-26"),
-            "use_of_funds": "working capital",
+            "use_of_funds": "working-capital",
             "payment_mode": "entrusted",
             **other,
         }
@@ -175,7 +175,7 @@ def test_running_draws_keep_every_bank_within_a_fen_of_its_commitment_share(
         ({"amount_minor": 0}, WrongInput),
         ({"amount_minor": -1}, WrongInput),
         ({"use_of_funds": " "}, WrongInput),
-        ({"use_of_funds": "two\nlines"}, WrongInput),
+        ({"use_of_funds": "paid to Mr Li"}, WrongInput),
         ({"amount_minor": 20_000 * WAN}, None),
         ({"amount_minor": 20_000 * WAN + 1}, errors.AboveUndrawn),
         ({"value_date": d("2025-09-25")}, errors.BackValued),
@@ -367,6 +367,16 @@ def test_a_short_repayment_meets_what_it_can_and_a_surplus_is_refused() -> None:
     ):
         with pytest.raises(refusal):
             play.instruct("repayment", payer, payee, 1, about=about)
+
+
+def test_interest_paid_before_its_due_date_and_told_on_it_changes_no_accrual() -> None:
+    play = deal_1()
+    play.fund("d1", 8000 * WAN)
+    play.until(d("2025-12-22"))
+    name = play.instruct("repayment", "yunshen", "cib", _interest(2800 * WAN, 85), about="d1")
+    fact = play.confirm(name, value_date=d("2025-12-19"))
+    assert isinstance(fact, PaymentConfirmed)
+    assert [(part.charge, part.overdue) for part in fact.met] == [("interest", False)]
 
 
 def test_nothing_is_owed_between_banks_without_a_loss() -> None:

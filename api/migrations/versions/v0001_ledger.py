@@ -61,7 +61,8 @@ TABLES = [
     """
     CREATE TABLE ledger.book (
       book_id text PRIMARY KEY CHECK (book_id ~ '^[a-z0-9][a-z0-9._-]{0,79}$'),
-      purpose text NOT NULL CHECK (purpose IN ('facility', 'negotiation', 'registry', 'top')),
+      purpose text NOT NULL
+        CHECK (purpose IN ('facility', 'negotiation', 'house', 'registry', 'top')),
       open_day date NOT NULL,
       size bigint NOT NULL DEFAULT 0 CHECK (size >= 0),
       accounts integer NOT NULL DEFAULT 0 CHECK (accounts >= 0)
@@ -219,11 +220,19 @@ OPEN_BOOK = """
 CREATE FUNCTION ledger.open_book(p_book text, p_purpose text, p_lead text, p_salt bytea)
 RETURNS date
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, ledger AS $$
-DECLARE v_day date;
+DECLARE
+  v_day date;
+  v_asker text := coalesce(current_setting('app.institution', true), '');
+  v_own boolean := current_setting('role') = 'liandai_app' AND v_asker <> ''
+    AND p_lead IS NOT DISTINCT FROM v_asker;
 BEGIN
-  IF current_setting('role') <> 'liandai_service' AND (
-       current_setting('role') <> 'liandai_app' OR p_purpose <> 'negotiation'
-       OR p_lead IS DISTINCT FROM nullif(current_setting('app.institution', true), '')) THEN
+  IF p_purpose = 'house' OR starts_with(p_book, 'own-') THEN
+    IF NOT (v_own AND p_purpose = 'house' AND starts_with(p_book, 'own-' || v_asker || '-')) THEN
+      RAISE EXCEPTION 'own-<institution>-... is a house book, opened by the institution'
+        USING ERRCODE = 'LD403';
+    END IF;
+  ELSIF current_setting('role') <> 'liandai_service'
+        AND NOT (v_own AND p_purpose = 'negotiation') THEN
     RAISE EXCEPTION 'only the service opens a % book', p_purpose USING ERRCODE = 'LD403';
   END IF;
   SELECT open_day INTO v_day FROM ledger.business_day FOR SHARE;
@@ -248,6 +257,9 @@ BEGIN
        AND p.party = nullif(current_setting('app.institution', true), '')) THEN
     RAISE EXCEPTION 'only the lead admits to book %', p_book USING ERRCODE = 'LD403';
   END IF;
+  IF EXISTS (SELECT 1 FROM ledger.book b WHERE b.book_id = p_book AND b.purpose = 'house') THEN
+    RAISE EXCEPTION 'nobody is admitted to a house book' USING ERRCODE = 'LD403';
+  END IF;
   INSERT INTO ledger.participation (book_id, party, part) VALUES (p_book, p_party, 'member')
   ON CONFLICT (book_id, party) DO NOTHING;
 END $$
@@ -271,6 +283,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, ledger AS $$
 DECLARE
   v_size bigint;
   v_day date;
+  v_purpose text;
   v_accounts integer;
   v_added integer;
   v_docs jsonb[];
@@ -280,7 +293,7 @@ BEGIN
   IF NOT ledger.may_write(p_book) THEN
     RAISE EXCEPTION 'no such book' USING ERRCODE = 'LD404';
   END IF;
-  SELECT b.size, b.open_day, b.accounts INTO v_size, v_day, v_accounts
+  SELECT b.size, b.open_day, b.purpose, b.accounts INTO v_size, v_day, v_purpose, v_accounts
     FROM ledger.book b WHERE b.book_id = p_book FOR UPDATE;
   SELECT array_agg(convert_from(raw, 'UTF8')::jsonb ORDER BY ord) INTO v_docs
     FROM unnest(p_leaves) WITH ORDINALITY AS u(raw, ord);
@@ -326,6 +339,15 @@ BEGIN
       WHERE (code LIKE 'due.%') <> (counterparty <> '') OR party = counterparty) AS x LIMIT 1;
   IF FOUND THEN
     RAISE EXCEPTION 'entries do not balance: %', v_bad USING ERRCODE = 'LD422';
+  END IF;
+  IF v_purpose = 'house' THEN  -- one party takes part, and no other has accounts there
+    SELECT e.party INTO v_bad
+      FROM unnest(v_docs) AS doc, jsonb_to_recordset(doc->'entries') AS e(party text)
+      WHERE NOT EXISTS (SELECT 1 FROM ledger.participation p
+        WHERE p.book_id = p_book AND p.party = e.party) LIMIT 1;
+    IF FOUND THEN
+      RAISE EXCEPTION '% has no accounts in house book %', v_bad, p_book USING ERRCODE = 'LD403';
+    END IF;
   END IF;
 
   INSERT INTO ledger.leaf

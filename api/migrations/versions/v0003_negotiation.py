@@ -27,11 +27,12 @@ TABLES = [
     CREATE TABLE negotiation.quote (
       deal text NOT NULL REFERENCES negotiation.deal,
       bank text NOT NULL REFERENCES syndicate.institution,
+      book integer NOT NULL CHECK (book >= 1),
       version integer NOT NULL CHECK (version >= 1),
       quote jsonb,
       salt bytea NOT NULL CHECK (length(salt) = 32),
       placed_at timestamptz NOT NULL,
-      PRIMARY KEY (deal, bank, version)
+      PRIMARY KEY (deal, bank, book, version)
     )""",
 ]
 

@@ -1,0 +1,279 @@
+"""The OpenAPI document at /v1/openapi.json: what the service does, no more and no less.
+
+Litestar writes the routes, parameters and Structs down. What it leaves out is put in here: that
+unknown fields are refused, what every refusal looks like and which there can be, what each
+parameter means, and the words of the docstrings. Nothing is decided here.
+"""
+
+import inspect
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from typing import Any, Final
+
+import msgspec
+from litestar import Litestar, MediaType, Request, Router
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.routes import BaseRoute, HTTPRoute
+from litestar.types import ControllerRouterHandler
+
+from api import problems
+from api.identity import Needs
+from ledger.documents import MAX_SAFE_INTEGER
+from syndicate.parties.institutions import Role
+
+ROOT: Final = "/v1"
+STATIC_PATH: Final = "/v1/static/swagger-ui"
+
+PARAMETERS: Final = {
+    "after": "The `next` of an earlier page: only what stands after that log position",
+    "bank": "The bank, by its institution's id",
+    "book": "The book's id: a facility's, a negotiation's, `registry` or `top`",
+    "booking_from": "Booked on this day or later",
+    "booking_until": "Booked on this day or before",
+    "books": "Ids of books, comma-separated; all that you may read where none is named",
+    "borrower": "The borrower's id",
+    "claim": "The claim's id in its facility",
+    "code": "The account's code, as `loan.principal`",
+    "consent": "The consent's id, as the borrower chose it",
+    "counterparty": "The other side of a mirrored debt",
+    "currency": "ISO 4217 code",
+    "cursor": "The `next` of an earlier page, as it was given",
+    "draw": "The draw's id in its facility",
+    "facility": "The facility's id",
+    "fact": "Kind of fact that made the entry, as `PaymentConfirmed`",
+    "institution": "The institution's id",
+    "key": "The key's id: the first 16 hex digits of the SHA-256 of its public half",
+    "kind": "Only records of this kind, as `transaction` or `refusal`",
+    "known_on": "As known when this business day was closed; not together with `known_size`",
+    "known_size": "As known when the log held this many leaves; the published size by default",
+    "limit": "How many at most on one page",
+    "loss": "The loss's id in its facility",
+    "negotiation": "The negotiation's id",
+    "new_size": "Size of the later tree; a published one",
+    "old_size": "Size of the earlier tree, from 1",
+    "on": "The day the question is about",
+    "party": "Whose accounts, by institution id",
+    "payment": "The payment's id in its facility",
+    "period_ending": "The last day of the interest period; the running period by default",
+    "person": "The person's opaque id",
+    "position": "The leaf's index in the log, from 0",
+    "record": "The record's id",
+    "ref": "What the account is kept for, as a draw's id",
+    "size": "A published size of the log",
+    "value_from": "Value date of this day or later",
+    "value_until": "Value date of this day or before",
+    "version": "Number of the version, from 1",
+    "GET /v1/negotiations/{negotiation}/differences after": "The later version, from 1",
+    "GET /v1/negotiations/{negotiation}/differences before": "The earlier version, from 1",
+    "GET /v1/facilities/{facility}/draws/{draw}/loans/{bank}/interest kind": "Which interest",
+}
+"""What each path and query parameter means, by its name; by operation where one name has two."""
+
+REFUSALS: Final = {
+    "400": "The request cannot be read: a parameter, a header or the JSON itself",
+    "401": "No valid token",
+    "403": "The person's roles or institution do not reach this",
+    "404": "Nothing there that the asker may see",
+    "409": "The state does not allow it",
+    "413": "The body is too large",
+    "415": "The body is not JSON",
+    "422": "A value is not what was expected there, or an Idempotency-Key was used before",
+    "503": "Not ready",
+}
+
+PROBLEM: Final = {
+    "type": "object",
+    "description": "Why a request was refused (RFC 9457). `code` is stable for ever.",
+    "additionalProperties": False,
+    "required": ["type", "title", "status", "code", "detail", "request_id"],
+    "properties": {
+        "type": {"type": "string", "format": "uri", "pattern": f"^{problems.TYPE}"},
+        "title": {"type": "string"},
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "code": {"type": "string", "pattern": "^[a-z][a-z0-9-]*$"},
+        "detail": {"type": "string"},
+        "request_id": {"type": "string"},
+        "place": {"type": "string", "description": "JSON path or parameter where the fault lies"},
+        "fields": {"type": "object", "description": "What was asked and what stood in the way"},
+    },
+}
+
+REPLAYED: Final = {
+    "Idempotency-Replayed": {
+        "description": "`true` where this answer was given before under the same key",
+        "schema": {"type": "string", "enum": ["true"]},
+        "required": False,
+    }
+}
+
+
+class OpenApiJson(JsonRenderPlugin):
+    """The document at /v1/openapi.json, with what Litestar leaves out put in."""
+
+    _written: bytes | None = None
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        if self._written is None:
+            document = strict(openapi_schema, roles=roles_of(request.app))
+            self._written = json.dumps(document, ensure_ascii=False).encode()
+        return self._written
+
+
+class Documents(Router):
+    """The pages beside the API. Litestar adds a catch-all that answers in HTML; here an unknown
+    path is a problem like everywhere else, so that route is left out."""
+
+    def register(self, value: ControllerRouterHandler) -> list[BaseRoute]:
+        if "/{path:str}" in getattr(value, "paths", ()):
+            return []
+        return list(super().register(value))
+
+
+def openapi_config() -> OpenAPIConfig:
+    """How the document and its pages are served; nothing of them comes from another host."""
+    return OpenAPIConfig(
+        title="Liandai 联贷",
+        version="1",
+        description="The neutral service banks share when they lend together. Amounts are "
+        "integers of minor units (fen), dates are ISO 8601, errors are RFC 9457 problems.",
+        path=ROOT,
+        openapi_router=Documents(ROOT, route_handlers=[], include_in_schema=False),
+        use_handler_docstrings=True,
+        security=[{"bearer": []}],
+        components=Components(
+            security_schemes={
+                "bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="ldt_…")
+            }
+        ),
+        render_plugins=[
+            SwaggerRenderPlugin(
+                path="/docs",
+                js_url=f"{STATIC_PATH}/swagger-ui-bundle.js",
+                css_url=f"{STATIC_PATH}/swagger-ui.css",
+                standalone_preset_js_url=f"{STATIC_PATH}/swagger-ui-standalone-preset.js",
+                favicon=f"<link rel='icon' href='{STATIC_PATH}/favicon-32x32.png'>",
+                style="<style>body { margin: 0; padding: 0 }</style>",
+            ),
+            OpenApiJson(path="/openapi.json", media_type=MediaType.JSON),
+        ],
+    )
+
+
+def roles_of(app: Litestar) -> dict[str, tuple[Role, ...]]:
+    """Who may ask for each operation, as ("GET /v1/me"): any one of these roles."""
+    return {
+        f"{method} {route.path_format}": guard.roles
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for method, (handler, _) in route.route_handler_map.items()
+        for guard in handler.resolve_guards()
+        if isinstance(guard, Needs)
+    }
+
+
+def strict(document: dict[str, Any], *, roles: Mapping[str, Sequence[Role]]) -> dict[str, Any]:
+    """The document as the service really is; the given one stays as it was.
+
+    Every object that lists its properties has no others, every integer its bounds, every operation
+    a summary, described parameters, whose roles reach it, and the refusals it can answer with.
+    """
+    document = deepcopy(document)
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    words = _docstrings()
+    for name, schema in schemas.items():
+        if schema.get("type") == "object" and "properties" in schema:
+            schema.setdefault("additionalProperties", False)
+        if name in words:
+            schema.setdefault("description", words[name])
+    schemas["Problem"] = deepcopy(PROBLEM)
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            asked = f"{method.upper()} {path}"
+            _complete(operation, asked=asked)
+            if asked in roles:
+                operation["x-roles"] = list(roles[asked])
+                operation["description"] += f"\n\nRoles: {', '.join(roles[asked])}."
+    for schema in _schemas(document):
+        if schema.get("type") == "integer" and "enum" not in schema and "const" not in schema:
+            schema.setdefault("minimum", -MAX_SAFE_INTEGER)
+            schema.setdefault("maximum", MAX_SAFE_INTEGER)
+    return document
+
+
+def _complete(operation: dict[str, Any], *, asked: str) -> None:
+    described = operation.setdefault("description", "")
+    operation["summary"] = _first_sentence(described) or operation.get("summary", "")
+    for parameter in operation.get("parameters", ()):
+        name = parameter["name"]
+        words = PARAMETERS.get(f"{asked} {name}", PARAMETERS.get(name))
+        if words is not None:
+            parameter.setdefault("description", words)
+    command = any(
+        parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", ())
+    )
+    answers = operation["responses"]
+    answers.pop("400", None)
+    for answer in answers.values():
+        answer["description"] = operation["summary"]
+        if command:
+            answer["headers"] = {**answer.get("headers", {}), **REPLAYED}
+    for status in _refusals(operation, command=command):
+        answers[status] = _refusal(REFUSALS[status])
+    answers["default"] = _refusal("A problem nobody foresaw")
+
+
+def _refusals(operation: dict[str, Any], *, command: bool) -> Iterator[str]:
+    """Which refusals the operation can answer with, besides what nobody foresaw."""
+    yield "400"
+    if "health" in operation.get("tags", ()):
+        yield "503"
+        return
+    if operation.get("security") != [{}]:
+        yield from ("401", "403")
+    yield from ("404", "409", "422")
+    if "requestBody" in operation:
+        yield from ("413", "415")
+    elif command:
+        yield "413"
+
+
+def _refusal(description: str) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": description, "content": {problems.MEDIA_TYPE: {"schema": schema}}}
+
+
+def _first_sentence(text: str) -> str:
+    line = " ".join(text.partition("\n\n")[0].split())
+    return line.partition(". ")[0].rstrip(".")
+
+
+def _docstrings() -> dict[str, str]:
+    """What each Struct says of itself, by the names the document may give it: its own where no
+    other Struct has it, and the one with its module in front."""
+    found: dict[str, list[type[Any]]] = {}
+    pending: list[type[Any]] = [msgspec.Struct]
+    while pending:
+        for kind in pending.pop().__subclasses__():
+            pending.append(kind)
+            found.setdefault(kind.__name__, []).append(kind)
+            found.setdefault(f"{kind.__module__}.{kind.__name__}".replace(".", "_"), [kind])
+    return {
+        name: inspect.cleandoc(kinds[0].__doc__)
+        for name, kinds in found.items()
+        if len(kinds) == 1 and kinds[0].__doc__
+    }
+
+
+def _schemas(value: Any) -> Iterator[dict[str, Any]]:
+    """Every schema of a document, however deep."""
+    children: Sequence[Any] = ()
+    if isinstance(value, dict):
+        yield value
+        children = list(value.values())
+    elif isinstance(value, list):
+        children = value
+    for child in children:
+        yield from _schemas(child)

@@ -1,0 +1,301 @@
+"""The SQL of the ledger's invariants: whole tables at once, or one log in pages. It only reads.
+
+Sums are compared inside the database, where they are set-based; what the leaves' bytes say is
+compared by `ledger.log_stands`. Every list of offenders is in log order and cut at `MOST_NAMED`.
+"""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+from sqlalchemy import ColumnClause, ColumnElement, case, column, func, select, text
+from sqlalchemy import table as named_table
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger import tables
+from ledger.holding import MOST_NAMED
+from ledger.store import Found
+
+PAGE: Final = 250
+"""Leaves read at once: an audit's memory does not grow with the log."""
+
+_BEFORE_ANY: Final = -(2**63)
+
+
+async def speak_as(conn: AsyncConnection, *, role: str) -> None:
+    """The rest of the transaction speaks as this role, for no institution."""
+    await conn.execute(
+        text("SELECT set_config('role', :role, true), set_config('app.institution', '', true)"),
+        {"role": role},
+    )
+
+
+async def books(conn: AsyncConnection) -> Sequence[Found]:
+    """Every book with its salt and published head, by id."""
+    book, salt, head = tables.book, tables.salt, tables.head
+    query = (
+        select(
+            book.c.book_id,
+            book.c.size,
+            book.c.open_day,
+            salt.c.salt,
+            head.c.size.label("published"),
+            head.c.root,
+            head.c.frontier,
+        )
+        .outerjoin(salt, salt.c.book_id == book.c.book_id)
+        .outerjoin(head, head.c.book_id == book.c.book_id)
+        .order_by(book.c.book_id)
+    )
+    return (await conn.execute(query)).all()
+
+
+# ---- sums over whole tables
+
+
+async def _offenders(conn: AsyncConnection, query: str) -> Sequence[Found]:
+    return (await conn.execute(text(f"{query} LIMIT {MOST_NAMED}"))).all()
+
+
+async def transactions(conn: AsyncConnection) -> int:
+    """How many transactions have entries."""
+    query = "SELECT count(*) FROM (SELECT DISTINCT book_id, position FROM ledger.entry) x"
+    return (await conn.execute(text(query))).scalar_one()
+
+
+async def unbalanced(conn: AsyncConnection) -> Sequence[Found]:
+    """Transactions that do not close for a party and currency."""
+    return await _offenders(
+        conn,
+        """
+        SELECT e.book_id, e.position, coalesce(a.party, e.party) AS party, a.currency,
+               sum(e.amount_minor) AS sum_minor
+        FROM ledger.entry e LEFT JOIN ledger.account a USING (book_id, account_no)
+        GROUP BY e.book_id, e.position, coalesce(a.party, e.party), a.currency
+        HAVING sum(e.amount_minor) <> 0
+        ORDER BY e.book_id, e.position, party, a.currency""",
+    )
+
+
+async def unmirrored(conn: AsyncConnection) -> Sequence[Found]:
+    """Transactions whose debts do not stand alike on both sides."""
+    return await _offenders(
+        conn,
+        """
+        SELECT e.book_id, e.position, a.code, least(a.party, a.counterparty) AS one,
+               greatest(a.party, a.counterparty) AS other, sum(e.amount_minor) AS sum_minor
+        FROM ledger.entry e JOIN ledger.account a USING (book_id, account_no)
+        WHERE a.code LIKE 'due.%'
+        GROUP BY e.book_id, e.position, a.code, a.ref, a.currency, one, other
+        HAVING sum(e.amount_minor) <> 0
+        ORDER BY e.book_id, e.position, a.code, one, other""",
+    )
+
+
+async def trial_balances(conn: AsyncConnection) -> Sequence[Found]:
+    """The sum of all entries of every book in every currency it has."""
+    query = """
+        SELECT book_id, currency, sum(e.amount_minor) AS sum_minor
+        FROM ledger.entry e LEFT JOIN ledger.account a USING (book_id, account_no)
+        GROUP BY book_id, currency ORDER BY book_id, currency"""
+    return (await conn.execute(text(query))).all()
+
+
+async def wrong_running_balances(conn: AsyncConnection) -> Sequence[Found]:
+    return await _offenders(
+        conn,
+        """
+        SELECT book_id, position, line, balance_after_minor AS stands, due
+        FROM (SELECT book_id, position, line, balance_after_minor, sum(amount_minor) OVER (
+                PARTITION BY book_id, account_no ORDER BY position, line) AS due
+              FROM ledger.entry) x
+        WHERE balance_after_minor <> due ORDER BY book_id, position, line""",
+    )
+
+
+async def wrong_balances(conn: AsyncConnection) -> Sequence[Found]:
+    """Accounts whose stored balance is not the sum of their entries, or that are not there."""
+    return await _offenders(
+        conn,
+        """
+        SELECT book_id, account_no, a.party, a.code, a.balance_minor AS stands,
+               coalesce(s.due, 0) AS due
+        FROM ledger.account a FULL JOIN (
+          SELECT book_id, account_no, sum(amount_minor) AS due FROM ledger.entry
+          GROUP BY book_id, account_no) s USING (book_id, account_no)
+        WHERE a.balance_minor IS DISTINCT FROM coalesce(s.due, 0) ORDER BY book_id, account_no""",
+    )
+
+
+async def rows_of(conn: AsyncConnection, *, table: str) -> int:
+    """How many rows a table has; its name with its schema."""
+    schema, name = table.split(".")
+    query = select(func.count()).select_from(named_table(name, schema=schema))
+    return (await conn.execute(query)).scalar_one()
+
+
+async def repeated(conn: AsyncConnection, *, table: str, names: Sequence[str]) -> Sequence[Found]:
+    """Values of these columns that stand in more rows than one; a null is equal to nothing."""
+    schema, name = table.split(".")
+    columns: list[ColumnClause[Any]] = [column(name) for name in names]
+    query = (
+        select(*columns, func.count().label("rows"))
+        .select_from(named_table(name, *columns, schema=schema))
+        .where(*[column.is_not(None) for column in columns])
+        .group_by(*columns)
+        .having(func.count() > 1)
+        .order_by(*columns)
+        .limit(MOST_NAMED)
+    )
+    return (await conn.execute(query)).all()
+
+
+async def refusals(conn: AsyncConnection) -> int:
+    query = "SELECT count(*) FROM ledger.leaf WHERE kind = 'refusal'"
+    return (await conn.execute(text(query))).scalar_one()
+
+
+async def refusals_that_post(conn: AsyncConnection) -> Sequence[Found]:
+    return await _offenders(
+        conn,
+        """
+        SELECT book_id, position, count(*) AS entries
+        FROM ledger.leaf l JOIN ledger.entry e USING (book_id, position)
+        WHERE l.kind = 'refusal' GROUP BY book_id, position ORDER BY book_id, position""",
+    )
+
+
+async def refusals_that_record(conn: AsyncConnection) -> Sequence[Found]:
+    """Refused commands under whose name something else stands, in whatever book."""
+    return await _offenders(
+        conn,
+        """
+        SELECT r.book_id, r.position, o.book_id AS other_book, o.position AS other
+        FROM ledger.leaf r JOIN ledger.leaf o
+          ON regexp_replace(o.leaf_id, ':[^:]*$', '') = regexp_replace(r.leaf_id, ':[^:]*$', '')
+        WHERE r.kind = 'refusal' AND r.leaf_id LIKE '%\\:refused' AND o.kind <> 'refusal'
+        ORDER BY r.book_id, r.position, other_book, other""",
+    )
+
+
+async def entries_without_leaf(conn: AsyncConnection) -> Sequence[Found]:
+    return await _offenders(
+        conn,
+        """
+        SELECT e.book_id, e.position, count(*) AS entries
+        FROM ledger.entry e LEFT JOIN ledger.leaf l USING (book_id, position)
+        WHERE l.position IS NULL GROUP BY e.book_id, e.position ORDER BY e.book_id, e.position""",
+    )
+
+
+async def unknown_books(conn: AsyncConnection) -> list[tuple[str, str]]:
+    """(table, book) of rows whose book is not there."""
+    found = []
+    for table in tables.metadata.sorted_tables:
+        if table.schema != "ledger" or "book_id" not in table.c or table is tables.book:
+            continue
+        query = (
+            select(table.c.book_id)
+            .distinct()
+            .where(table.c.book_id.not_in(select(tables.book.c.book_id)))
+            .order_by(table.c.book_id)
+            .limit(MOST_NAMED)
+        )
+        found += [(table.name, name) for name in (await conn.execute(query)).scalars()]
+    return found
+
+
+# ---- one log, page by page
+
+
+_leaf = tables.leaf.c
+_ORDER = (_leaf.position, _leaf.kind, _leaf.booking_date, _leaf.recorded_at)
+_SEALED = (*_ORDER, _leaf.hash, case((_leaf.kind == "seal", _leaf.subject)).label("seal"))
+_WHOLE = (
+    *_ORDER,
+    _leaf.hash,
+    _leaf.leaf_id,
+    _leaf.subject,
+    _leaf.actor,
+    _leaf.corrects,
+    _leaf.value_date,
+    _leaf.bytes,
+)
+
+
+async def _pages(
+    conn: AsyncConnection, *, book: str, columns: Sequence[ColumnElement[Any]]
+) -> AsyncIterator[Sequence[Found]]:
+    after = _BEFORE_ANY
+    while True:
+        query = (
+            select(*columns)
+            .where(_leaf.book_id == book, _leaf.position > after)
+            .order_by(_leaf.position)
+            .limit(PAGE)
+        )
+        page = (await conn.execute(query)).all()
+        if page:
+            yield page
+        if len(page) < PAGE:
+            return
+        after = page[-1].position
+
+
+async def leaf_order(conn: AsyncConnection, *, book: str) -> AsyncIterator[Found]:
+    """position, kind, booking_date, recorded_at of every leaf, in log order."""
+    async for page in _pages(conn, book=book, columns=_ORDER):
+        for row in page:
+            yield row
+
+
+async def leaves_with_entries(
+    conn: AsyncConnection, *, book: str, verbatim: bool
+) -> AsyncIterator[tuple[Found, list[Found]]]:
+    """Every leaf in log order with its entries by line.
+
+    verbatim  with its bytes and every column; without, `seal` is the subject of a seal, else None
+    """
+    async for page in _pages(conn, book=book, columns=_WHOLE if verbatim else _SEALED):
+        entries: defaultdict[int, list[Found]] = defaultdict(list)
+        for entry in await _entries(conn, book, first=page[0].position, last=page[-1].position):
+            entries[entry.position].append(entry)
+        for row in page:
+            yield row, entries[row.position]
+
+
+async def _entries(conn: AsyncConnection, book: str, *, first: int, last: int) -> Sequence[Found]:
+    query = """
+        SELECT e.position, e.line, a.party, a.code, a.counterparty, a.ref, a.currency,
+               e.amount_minor, e.party AS shown_to, e.value_date, e.booking_date
+        FROM ledger.entry e LEFT JOIN ledger.account a USING (book_id, account_no)
+        WHERE book_id = :book AND e.position BETWEEN :first AND :last
+        ORDER BY e.position, e.line"""
+    values = {"book": book, "first": first, "last": last}
+    return (await conn.execute(text(query), values)).all()
+
+
+async def subtrees_finished(
+    conn: AsyncConnection, *, book: str, old_size: int, new_size: int
+) -> dict[tuple[int, int], bytes]:
+    """The stored complete subtrees that leaves [old_size, new_size) finish, by (level, index)."""
+    query = """
+        SELECT s.level, s.index AS nth, s.hash
+        FROM generate_series(0, CAST(:top AS integer)) AS l(level) JOIN ledger.subtree s
+          ON s.level = l.level AND s.index >= CAST(:old_size AS bigint) >> l.level
+             AND s.index < CAST(:new_size AS bigint) >> l.level
+        WHERE s.book_id = :book"""
+    values: dict[str, Any] = {
+        "book": book,
+        "old_size": old_size,
+        "new_size": new_size,
+        "top": new_size.bit_length(),
+    }
+    rows = (await conn.execute(text(query), values)).all()
+    return {(row.level, row.nth): row.hash for row in rows}
+
+
+async def stored_subtrees(conn: AsyncConnection, *, book: str) -> int:
+    table = tables.subtree
+    query = select(func.count()).select_from(table).where(table.c.book_id == book)
+    return (await conn.execute(query)).scalar_one()
