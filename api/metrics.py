@@ -7,6 +7,7 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
+METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 REGISTRY = CollectorRegistry()
 REQUESTS = Counter(
     "liandai_requests_total", "Requests answered", ["method", "status"], registry=REGISTRY
@@ -27,11 +28,16 @@ class Measured(ASGIMiddleware):
 
         async def send_counted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                REQUESTS.labels(method, str(message["status"])).inc()
+                count(method, message["status"])
                 SECONDS.labels(method).observe(time.perf_counter() - started)
             await send(message)
 
         await next_app(scope, receive, send_counted)
+
+
+def count(method: str, status: int) -> None:
+    """One more request is counted; methods nobody serves are counted together."""
+    REQUESTS.labels(method if method in METHODS else "other", str(status)).inc()
 
 
 def exposition() -> bytes:

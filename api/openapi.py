@@ -117,7 +117,7 @@ class OpenApiJson(JsonRenderPlugin):
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         if self._written is None:
-            document = strict(openapi_schema, roles=roles_of(request.app))
+            document = strict(openapi_schema, reach_of(request.app))
             self._written = json.dumps(document, ensure_ascii=False).encode()
         return self._written
 
@@ -162,19 +162,31 @@ def openapi_config() -> OpenAPIConfig:
     )
 
 
-def roles_of(app: Litestar) -> dict[str, tuple[Role, ...]]:
-    """Who may ask for each operation, as ("GET /v1/me"): any one of these roles."""
+class Reach(msgspec.Struct, frozen=True):
+    """What the routes know of an operation and Litestar's document does not say.
+
+    roles             any one of them reaches it; () where it is public
+    body_limit_bytes  longest body it takes
+    """
+
+    roles: tuple[Role, ...]
+    body_limit_bytes: int
+
+
+def reach_of(app: Litestar) -> dict[str, Reach]:
+    """Every operation's, by its name as "GET /v1/me"."""
     return {
-        f"{method} {route.path_format}": guard.roles
+        f"{method} {route.path_format}": Reach(
+            roles=next((g.roles for g in handler.resolve_guards() if isinstance(g, Needs)), ()),
+            body_limit_bytes=int(handler.resolve_request_max_body_size() or 0),
+        )
         for route in app.routes
         if isinstance(route, HTTPRoute)
         for method, (handler, _) in route.route_handler_map.items()
-        for guard in handler.resolve_guards()
-        if isinstance(guard, Needs)
     }
 
 
-def strict(document: dict[str, Any], *, roles: Mapping[str, Sequence[Role]]) -> dict[str, Any]:
+def strict(document: dict[str, Any], reach: Mapping[str, Reach]) -> dict[str, Any]:
     """The document as the service really is; the given one stays as it was.
 
     Every object that lists its properties has no others, every integer its bounds, every operation
@@ -192,10 +204,7 @@ def strict(document: dict[str, Any], *, roles: Mapping[str, Sequence[Role]]) -> 
     for path, item in document["paths"].items():
         for method, operation in item.items():
             asked = f"{method.upper()} {path}"
-            _complete(operation, asked=asked)
-            if asked in roles:
-                operation["x-roles"] = list(roles[asked])
-                operation["description"] += f"\n\nRoles: {', '.join(roles[asked])}."
+            _complete(operation, asked=asked, reach=reach[asked])
     for schema in _schemas(document):
         if schema.get("type") == "integer" and "enum" not in schema and "const" not in schema:
             schema.setdefault("minimum", -MAX_SAFE_INTEGER)
@@ -203,9 +212,14 @@ def strict(document: dict[str, Any], *, roles: Mapping[str, Sequence[Role]]) -> 
     return document
 
 
-def _complete(operation: dict[str, Any], *, asked: str) -> None:
-    described = operation.setdefault("description", "")
+def _complete(operation: dict[str, Any], *, asked: str, reach: Reach) -> None:
+    described = operation.get("description", "")
     operation["summary"] = _first_sentence(described) or operation.get("summary", "")
+    if reach.roles:
+        operation["description"] = f"{described}\n\nRoles: {', '.join(reach.roles)}."
+        operation["x-roles"] = list(reach.roles)
+    if "requestBody" in operation:
+        operation["x-body-limit"] = reach.body_limit_bytes
     for parameter in operation.get("parameters", ()):
         name = parameter["name"]
         words = PARAMETERS.get(f"{asked} {name}", PARAMETERS.get(name))

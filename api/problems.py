@@ -20,8 +20,10 @@ from litestar.exceptions import (
 )
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
+from api import metrics
 from ledger.errors import Absent, Conflict, LiandaiError, NotAllowed, Refused, WrongInput
 
+REQUEST_ID: Final = "x-request-id"
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE: Final = "urn:liandai:problem:"
 
@@ -134,9 +136,16 @@ def _validation(error: ValidationException) -> tuple[int, str, str, str | None]:
 
 
 def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """The response to a request that raised. What nobody foresaw is logged whole."""
-    request_id = str(request.scope["state"].get("request_id") or uuid.uuid4().hex)
+    """The response to a request that raised. What nobody foresaw is logged whole.
+
+    What no route takes never passes the middlewares, so it gets its id and is counted here.
+    """
+    routed = request.scope["state"].get("request_id")
+    request_id = str(routed or uuid.uuid4().hex)
     problem, headers = problem_of(error, request_id=request_id)
+    if routed is None:
+        headers = {**headers, REQUEST_ID: request_id}
+        metrics.count(request.method, problem.status)
     if problem.status >= 500:
         log.error("unforeseen", request_id=request_id, exc_info=error)
     return Response(

@@ -19,11 +19,10 @@ from litestar.handlers import BaseRouteHandler
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.problems import HttpRefusal
+from api.problems import REQUEST_ID, HttpRefusal
 from ledger.documents import MAX_SAFE_INTEGER, convert, read_json
 from ledger.errors import WrongInput
 
-REQUEST_ID = "x-request-id"
 INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,15})", re.ASCII)
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 

@@ -11,6 +11,7 @@ witnesses outside the database are for.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -82,14 +83,22 @@ def leaf_flaw(book: str, row: Found, entries: Sequence[Found]) -> str | None:
         ("value_date", leaf.value_date, row.value_date),
         ("booking_date", leaf.booking_date, row.booking_date),
         ("recorded_at", leaf.recorded_at, row.recorded_at),
-        ("subject", _SORTED.encode(leaf.subject), _SORTED.encode(row.subject)),
-        ("actor", _SORTED.encode(leaf.actor), _SORTED.encode(row.actor)),
+        ("subject", _spelled(leaf.subject), _spelled(row.subject)),
+        ("actor", _spelled(leaf.actor), _spelled(row.actor)),
     ):
         if said != stands:
             return f"{name} is not what the bytes say"
     if row.kind not in KINDS or (row.kind == "transaction") != bool(leaf.entries):
         return "entries on a transaction, and only there"
     return _entries_flaw(leaf, entries)
+
+
+def _spelled(value: Any) -> bytes | None:
+    """One spelling for equal JSON values, true apart from 1; None for what no leaf can hold."""
+    try:
+        return _SORTED.encode(value)
+    except (OverflowError, RecursionError, ValueError):
+        return None
 
 
 def _entries_flaw(leaf: StoredLeaf, entries: Sequence[Found]) -> str | None:
@@ -146,13 +155,17 @@ class _Reading:
         self._agreed = 0  # size of the last checkpoint whose root was met again
 
     def check_published(self, log: VerifierKey) -> None:
-        """Every checkpoint is signed, and the last one is the head that publishing goes on from."""
+        """Every checkpoint is signed, and the last one is the head that publishing goes on from.
+
+        The first that is not is named, or one other key would leave no room for anything else.
+        """
         book = self._book
         origin = notes.origin(installation=log.name, book=book.book_id)
         for row in self.checkpoints:
             flaw = checkpoint_flaw(row, origin=origin, log=log)
             if flaw is not None:
                 self._offence(row.size, f"the checkpoint of this size: {flaw}")
+                break
         last = self.checkpoints[-1] if self.checkpoints else None
         stands = (book.published, book.root)
         if stands != ((None, None) if last is None else (last.size, last.root)):

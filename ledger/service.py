@@ -314,21 +314,19 @@ async def _seal(
 
 async def frontier(conn: AsyncConnection, *, held: HeldBook) -> merkle.Frontier:
     """The Merkle frontier of a held book's log as it stands now."""
-    found = await store.closing(conn, book=held.book)
-    if found is None:
-        raise Absent(f"no book {held.book}")
-    return await _grown(conn, book=held.book, head=found, size=held.size)
+    head = await store.head(conn, book=held.book)
+    return await _grown(conn, book=held.book, head=head, size=held.size)
 
 
 async def _grown(
-    conn: AsyncConnection, *, book: str, head: store.Found, size: int
+    conn: AsyncConnection, *, book: str, head: store.Found | None, size: int
 ) -> merkle.Frontier:
     """The Merkle frontier of the book's first `size` leaves, from the published head onwards."""
-    frontier = (
-        merkle.EMPTY if head.size is None else merkle.Frontier(head.size, tuple(head.frontier))
-    )
-    hashes = await store.leaf_hashes(conn, book=book, from_position=frontier.size, to_position=size)
-    return frontier.append(hashes)[0]
+    grown = merkle.EMPTY
+    if head is not None and head.size is not None:
+        grown = merkle.Frontier(head.size, tuple(head.frontier))
+    hashes = await store.leaf_hashes(conn, book=book, from_position=grown.size, to_position=size)
+    return grown.append(hashes)[0]
 
 
 async def receipt(conn: AsyncConnection, *, book: str, position: int) -> dict[str, Any]:

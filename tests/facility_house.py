@@ -70,6 +70,10 @@ class Deal:
     async def get(self, person: str, path: str = "", *, expect: int = 200, **query: Any) -> Any:
         return await self.house[person].get(self.path + path, expect=expect, **query)
 
+    async def get_book(self, person: str, path: str, **query: Any) -> Any:
+        """An answer of the ledger about the facility's book."""
+        return await self.house[person].get(f"/v1/books/{self.terms.facility}/{path}", **query)
+
     async def close_through(self, day: str, *, expect: int = 201) -> Any:
         """Business days are closed until that day is over."""
         body = {"through": day}

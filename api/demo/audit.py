@@ -54,8 +54,8 @@ class Audit:
             ],
         )
         self.stage.line(
-            f"其时日志 {then['known_size']} 条，现 {now['known_size']} 条；担保代偿起息 2025-12-31、"
-            "次年登记 the guarantor's advance was valued 12-31 and became known in January"
+            f"其时日志 {then['known_size']} 条，现 {now['known_size']} 条 leaves then and now: the "
+            "guarantor's advance is valued 2025-12-31 and became known in January"
         )
         self._behind_an_entry()
 

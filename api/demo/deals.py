@@ -47,7 +47,7 @@ RISK_SHARE = {
         },
     ],
 }
-"""Deal 2: first 60 万 by the banks; beyond it 40 % pool up to 150 万, 40 % guarantor, 20 % banks."""
+"""Deal 2: 60 万 by the banks first; beyond, 40 % pool up to 150 万, 40 % guarantor, 20 % banks."""
 
 TERMS_1: dict[str, Any] = {
     "currency": "CNY",

@@ -1,4 +1,4 @@
-"""How the demonstration is run: its own database and server, the story, the audit, the last line."""
+"""How the demonstration is run: its database and server, the story, the audit, the last line."""
 
 import asyncio
 import contextlib

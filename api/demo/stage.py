@@ -1,16 +1,22 @@
 """How the demonstration speaks to a banker at a terminal: chapters, facts, figures, refusals.
 
-What is published is marked 事实 fact, everything else 示例 illustrative. Text goes to stdout line by
-line as it happens; nothing is decided here.
+What is published is marked 事实 fact, everything else 示例 illustrative. Text goes to stdout line
+by line as it happens; nothing is decided here.
 """
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from rich.cells import set_cell_size
 from rich.console import Console
 from rich.table import Table
 
 from ledger.money import format_amount
+
+WIDTH = 110
+"""Columns a table may need; a narrower terminal wraps."""
+NAMES = 26
+"""Columns of the name at a line's beginning; a Chinese character takes two."""
 
 
 class Stage:
@@ -18,6 +24,7 @@ class Stage:
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(highlight=False, soft_wrap=True)
+        self.console.width = max(self.console.width, WIDTH)
 
     def chapter(self, chinese: str, english: str) -> None:
         """A new part of the story begins."""
@@ -34,11 +41,12 @@ class Stage:
 
     def step(self, who: str, text: str) -> None:
         """Somebody did something through the API."""
-        self.console.print(f"  [cyan]{who:<22}[/cyan] {text}")
+        self.console.print(f"  [cyan]{set_cell_size(who, NAMES)}[/cyan] {text}")
 
     def refused(self, who: str, text: str, code: str) -> None:
         """The service said no, as it should."""
-        self.console.print(f"  [cyan]{who:<22}[/cyan] {text} → [red]refused 拒绝[/red] ({code})")
+        name = set_cell_size(who, NAMES)
+        self.console.print(f"  [cyan]{name}[/cyan] {text} → [red]refused 拒绝[/red] ({code})")
 
     def day(self, day: str) -> None:
         """Business days were closed."""
@@ -62,11 +70,3 @@ def yuan(minor: int) -> str:
     """Fen as yuan with thousands separators: 500000001 -> "5,000,000.01"."""
     whole, _, decimals = format_amount(minor, currency="CNY").partition(".")
     return f"{int(whole):,}.{decimals}" if not whole.startswith("-0") else f"-0.{decimals}"
-
-
-def percent(rate: str) -> str:
-    """A decimal rate as per cent without floats: "0.0310" -> "3.10 %"."""
-    from fractions import Fraction
-
-    scaled = Fraction(rate) * 10_000
-    return f"{int(scaled) / 100:.2f} %" if scaled.denominator == 1 else f"{rate}"

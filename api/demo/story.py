@@ -3,7 +3,6 @@
 from datetime import date, timedelta
 from typing import Any
 
-from api.client import Answered
 from api.demo import deals
 from api.demo.deals import BANKS, WAN
 from api.demo.life import Life
@@ -18,8 +17,8 @@ FACILITY_2 = "fac-qinghe"
 LONGEST_RUN_DAYS = 100
 
 
-class Told(dict[str, Any]):
-    """What the story comes to: the figures of the demo's last line, by name."""
+Told = dict[str, Any]
+"""What the story comes to: the figures of the demo's last line, by name."""
 
 
 class Story:
@@ -28,7 +27,7 @@ class Story:
     def __init__(self, cast: Cast, stage: Stage) -> None:
         self.cast = cast
         self.stage = stage
-        self.figures = Told()
+        self.figures: Told = {}
 
     def tell(self) -> Told:
         """The story, to its end on 2026-08-31; returns its figures."""
@@ -159,9 +158,9 @@ class Story:
         for bank in BANKS:
             table.consent(bank, classes, since="2025-09-01", until="2026-12-31")
         self.stage.step(who("yunshen"), "授权三家银行 consents to financials, IP, orders")
-        room = f"{table.name}"
+        room = table.name
         offered = (
-            ("hzbank-officer", "loan.2022-03".replace("-", "_"), "financials", 500, "万元"),
+            ("hzbank-officer", "loan.2022_03", "financials", 500, "万元"),
             ("yunshen-borrower", "patents.granted", "intellectual_property", 120, "件"),
             ("yunshen-borrower", "orders.open", "orders", 9_000, "万元"),
         )
@@ -254,7 +253,6 @@ class Story:
         first.draw("d1", 8_000 * WAN, on="2025-09-26", misdirected="cib")
         self._to("2025-12-22")
         first.pay_what_is_due(on="2025-12-22")
-        self._standing(second)
         self._event_and_claims(second, first)
         self._losses(second, first)
 
@@ -287,6 +285,7 @@ class Story:
 
     def _event_and_claims(self, second: Life, first: Life) -> None:
         self._to("2025-12-23")
+        self._standing(second)
         self.cast["hzbank-officer"].post(
             f"{first.root}/events",
             {
@@ -360,6 +359,3 @@ def _room_fact(room: str, item: str, kind: str, value: int, unit: str) -> dict[s
 
 def _decimals(amounts: dict[str, int]) -> dict[str, str]:
     return {party: format_amount(minor, currency="CNY") for party, minor in amounts.items()}
-
-
-__all__ = ["FACILITY_1", "FACILITY_2", "Answered", "Story", "Told"]

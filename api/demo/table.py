@@ -165,10 +165,8 @@ class Table:
             person = f"{party}-{'borrower' if party == self.borrower else 'approver'}"
             signed = self.cast.sign(party, "term-sheet", sheet["body"])
             self.cast[person].post(f"{self.root}/signatures", {"signed": signed})
-        self.stage.step(
-            "各方 every party",
-            f"签署条款书 sign sheet {sheet['term_sheet_hash'][:16]}…: {', '.join(sheet['missing'])}",
-        )
+        name, parties = sheet["term_sheet_hash"][:16], ", ".join(sheet["missing"])
+        self.stage.step("各方 every party", f"签署条款书 sign sheet {name}…: {parties}")
         formed = self.cast[f"{self.lead}-approver"].post(f"{self.root}/facility")
         self.stage.step(who(self.lead), f"联合授信成立 facility {facility} is formed")
         return formed

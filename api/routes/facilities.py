@@ -57,7 +57,7 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/v1/facilities", guards=[may("read-ledger")], tags=TAGS)
-async def facilities(desk: AtDesk) -> list[questions.Row]:
+async def facilities(desk: AtDesk) -> list[questions.FacilityRow]:
     """The facilities you take part in; all of them for an auditor."""
     return await desk.ask(questions.facilities)
 
@@ -234,13 +234,13 @@ async def statement(
     booking_until: FromQuery[date | None] = None,
     after: FromQuery[int] = -1,
     limit: FromQuery[int] = 200,
-) -> questions.Statement:
+) -> questions.AccountStatement:
     """Your own accounts in the facility, line by line, with running balances (对账单).
 
     party  for an auditor, whose accounts; your own otherwise
     """
 
-    async def question(conn: AsyncConnection) -> questions.Statement:
+    async def question(conn: AsyncConnection) -> questions.AccountStatement:
         return await questions.statement(
             conn,
             facility=known(facility),

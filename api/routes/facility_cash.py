@@ -79,7 +79,7 @@ async def payment(
 @get(f"{ROOT}/payments/{{payment:str}}/trace", guards=[may("read-ledger")], tags=TAGS)
 async def payment_trace(
     desk: AtDesk, facility: FromPath[str], payment: FromPath[str]
-) -> tuple[views_cash.Step, ...]:
+) -> tuple[views_cash.TraceStep, ...]:
     """From the cash back to confirmation, instruction, approval, contract and term sheet."""
     return views_cash.traced_payment(await log_at(desk, facility), viewer_at(desk), payment)
 
@@ -130,10 +130,10 @@ async def return_payment(
 @get(f"{ROOT}/trace", guards=[may("read-ledger")], tags=TAGS)
 async def record_trace(
     desk: AtDesk, facility: FromPath[str], record: FromQuery[str]
-) -> tuple[views_cash.Step, ...]:
+) -> tuple[views_cash.TraceStep, ...]:
     """What a record you made, or have an entry under, rests on; down to the term sheet."""
 
-    async def question(conn: AsyncConnection) -> tuple[views_cash.Step, ...]:
+    async def question(conn: AsyncConnection) -> tuple[views_cash.TraceStep, ...]:
         return await questions.traced(
             conn, facility=known(facility), record=record, viewer=viewer_at(desk)
         )

@@ -22,13 +22,13 @@ from syndicate.facility import records, store
 from syndicate.facility.checks import check_name
 from syndicate.facility.log import FacilityLog
 from syndicate.facility.views import Viewer
-from syndicate.facility.views_cash import Step
+from syndicate.facility.views_cash import TraceStep
 from syndicate.facility.views_cash import traced as steps_of
 
 MAX_LINES = 500
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class FacilityRow(msgspec.Struct, frozen=True, kw_only=True):
     """A facility one takes part in."""
 
     facility: str
@@ -41,10 +41,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     signed_on: date
 
 
-async def facilities(conn: AsyncConnection) -> list[Row]:
+async def facilities(conn: AsyncConnection) -> list[FacilityRow]:
     """The facilities the asker takes part in, the latest signed first; all for an auditor."""
     return [
-        Row(
+        FacilityRow(
             facility=row.facility,
             negotiation=row.negotiation,
             borrower=row.borrower,
@@ -72,7 +72,7 @@ async def facility_book(conn: AsyncConnection, *, facility: str) -> tuple[Facili
 
 async def traced(
     conn: AsyncConnection, *, facility: str, record: str, viewer: Viewer
-) -> tuple[Step, ...]:
+) -> tuple[TraceStep, ...]:
     """What the record rests on, the latest first, for who recorded it or has an entry under it.
 
     Raises Absent for any other record, and for an id that is none.
@@ -123,7 +123,7 @@ class StatementLine(msgspec.Struct, frozen=True, kw_only=True):
     balance_minor: int
 
 
-class Statement(msgspec.Struct, frozen=True, kw_only=True):
+class AccountStatement(msgspec.Struct, frozen=True, kw_only=True):
     """A party's accounts in a facility (对账单), as known at a published log size.
 
     opening, closing  the accounts the lines touch, before the first line and after the last
@@ -151,7 +151,7 @@ async def statement(
     booking_until: date | None,
     after: int,
     limit: int,
-) -> Statement:
+) -> AccountStatement:
     """The party's entries in log order: `limit` of them, and the rest of the last one's record.
 
     after  position of the last record of the page before; -1 at first
@@ -183,7 +183,7 @@ async def statement(
     touched = sorted({_account(row) for row in page})
     opening = _accounts(balances, touched)
     lines = tuple(_line(row, balances) for row in page)
-    return Statement(
+    return AccountStatement(
         facility=facility,
         party=party,
         currency=log.state.terms.currency,

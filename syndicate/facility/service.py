@@ -39,7 +39,7 @@ from syndicate.parties.statements import Statement
 __all__ = [
     "Carried",
     "Drafted",
-    "Record",
+    "Entered",
     "Work",
     "approve_loss",
     "approve_release",
@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class Entered(msgspec.Struct, frozen=True, kw_only=True):
     """One record that a command left in the facility's log: its id, place, and what it says."""
 
     record: str
@@ -66,7 +66,7 @@ class Carried(msgspec.Struct, frozen=True, kw_only=True):
     facility: str
     booking_date: date
     phase: str
-    records: tuple[Record, ...]
+    records: tuple[Entered, ...]
 
 
 class Drafted(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +76,7 @@ class Drafted(msgspec.Struct, frozen=True, kw_only=True):
     booking_date: date
     draft: str
     maker: str
-    records: tuple[Record, ...]
+    records: tuple[Entered, ...]
 
 
 # ---- forming
@@ -246,7 +246,7 @@ async def _carry_out(work: Work, held: HeldBook, log: FacilityLog, command: Comm
 
 async def _draft(work: Work, held: HeldBook, draft: Draft) -> Drafted:
     (position,) = await records.enter_draft(work, held, draft)
-    record = Record(record=f"{work.command}:0", position=position, fact=msgspec.to_builtins(draft))
+    record = Entered(record=f"{work.command}:0", position=position, fact=msgspec.to_builtins(draft))
     return Drafted(
         facility=held.book,
         booking_date=held.open_day,
@@ -265,7 +265,7 @@ async def _entered(
         booking_date=held.open_day,
         phase=state.phase,
         records=tuple(
-            Record(
+            Entered(
                 record=f"{work.command}:{number}",
                 position=position,
                 fact=facts.subject_of(fact),

@@ -119,7 +119,7 @@ def _fact(log: FacilityLog, name: str, kind: type[F]) -> F | None:
 # ---- what a record rests on
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
+class TraceStep(msgspec.Struct, frozen=True, kw_only=True):
     """One record on the way from a posting back to the term sheet.
 
     name        the fact's own name in this facility, as `confirmed:pay-1`
@@ -138,23 +138,23 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     recorded_at: datetime
 
 
-def traced(log: FacilityLog, name: str) -> tuple[Step, ...]:
+def traced(log: FacilityLog, name: str) -> tuple[TraceStep, ...]:
     """The record and everything it rests on, the latest first, the term sheet last."""
     return tuple(_step(log, noted) for noted in trace(log, name))
 
 
-def traced_payment(log: FacilityLog, viewer: Viewer, name: str) -> tuple[Step, ...]:
+def traced_payment(log: FacilityLog, viewer: Viewer, name: str) -> tuple[TraceStep, ...]:
     """The payment's last record and everything it rests on. NoSuch without a part in it."""
     payment(log, viewer, name)
     ends = (f"confirmed:{name}", f"returned:{name}", f"instructed:{name}")
     return traced(log, next(end for end in ends if end in log.noted))
 
 
-def _step(log: FacilityLog, noted: Noted) -> Step:
+def _step(log: FacilityLog, noted: Noted) -> TraceStep:
     signed = getattr(noted.fact, "signed", None)
     signatures: tuple[Statement, ...] = getattr(noted.fact, "signatures", ())
     statements = (signed, *signatures) if isinstance(signed, Statement) else signatures
-    return Step(
+    return TraceStep(
         name=log.records[noted.leaf_id],
         record=noted.leaf_id,
         position=noted.position,

@@ -21,7 +21,7 @@ from ledger.money import round_half_up
 
 Outcome = Literal["pass", "warn", "fail", "inform", "not_applicable"]
 Severity = Literal["block", "warn", "inform"]
-Shown = str | int | dict[str, str | int | None] | None
+Shown = bool | str | int | dict[str, bool | str | int | None] | None
 """A value as it is printed: text, a count or truth, or several named ones."""
 
 _WORST: dict[Severity, Outcome] = {"block": "fail", "warn": "warn", "inform": "inform"}

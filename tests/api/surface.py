@@ -15,7 +15,7 @@ from litestar import Litestar
 from api.app import create_app
 from api.database import Database
 from api.installation import Installation
-from api.openapi import roles_of, strict
+from api.openapi import reach_of, strict
 from syndicate.parties.institutions import Role
 from tests.house import NAME, House, key_of
 
@@ -41,7 +41,11 @@ assert set(PEOPLE) == set(get_args(Role))
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One method on one path. roles: whose token opens it; () for the public."""
+    """One method on one path.
+
+    roles       whose token opens it; () for the public
+    body        the schema of its JSON body, if it takes one of at most `body_limit` bytes
+    """
 
     method: str
     path: str
@@ -49,6 +53,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[Role, ...]
     parameters: tuple[dict[str, Any], ...]
     body: dict[str, Any] | None
+    body_limit: int
     answers: dict[str, Any]
 
     @property
@@ -93,13 +98,19 @@ def make_app() -> Litestar:
         "postgresql+asyncpg://nobody@127.0.0.1:1/none", pool_size=1, statement_timeout_ms=1000
     )
     return create_app(
-        Installation(name=NAME, database=database, signer=key_of("log"), body_limit_bytes=1 << 20),
+        Installation(
+            name=NAME,
+            database=database,
+            signer=key_of("log"),
+            body_limit_bytes=1 << 20,
+            bulk_body_limit_bytes=10 << 20,
+        ),
         publishes=False,
     )
 
 
 APP = make_app()
-DOCUMENT: dict[str, Any] = strict(APP.openapi_schema.to_schema(), roles=roles_of(APP))
+DOCUMENT: dict[str, Any] = strict(APP.openapi_schema.to_schema(), reach_of(APP))
 SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
 
 
@@ -121,6 +132,7 @@ def _operations() -> Iterator[Operation]:
                 roles=tuple(found.get("x-roles", ())),
                 parameters=tuple(found.get("parameters", ())),
                 body=content["application/json"]["schema"] if content else None,
+                body_limit=found.get("x-body-limit", 0),
                 answers=found["responses"],
             )
 

@@ -106,17 +106,17 @@ async def test_without_a_valid_token_nothing_else_is_judged(
 ) -> None:
     said = set()
     for what, authorization in bad_tokens.items():
-        for kind, (headers, content) in BODIES.items():
-            if kind == "too long" and what != "expired":
-                continue  # once is enough for a megabyte
+        # Every body goes along with one of them: it is the guard that comes first, for all.
+        for kind in BODIES if what == "expired" else ("malformed",):
+            headers, content = BODIES[kind]
             answer = await ask(shared_house, operation, headers | authorization, content)
             assert answer.status_code == 401, f"{what}, body {kind}: {answer.text}"
             assert answer.headers["www-authenticate"].startswith("Bearer ")
             said.add((what, problem_of(answer)["detail"]))
-        answer = await shared_house.http.request(
-            operation.method, operation.url(), params={"colour": "red"}, headers=authorization
-        )
-        assert answer.status_code == 401, f"{what}, unknown parameter: {answer.text}"
+    answer = await shared_house.http.request(
+        operation.method, operation.url(), params={"colour": "red"}
+    )
+    assert answer.status_code == 401, f"unknown parameter: {answer.text}"
     unknown = {detail for what, detail in said if what in ("one letter off", "expired", "revoked")}
     assert len(unknown) == 1, "wrong, expired and revoked tokens look alike"
 
@@ -143,9 +143,8 @@ async def test_a_role_that_does_not_reach_the_action_is_refused_whatever_it_send
         if role in operation.roles:
             continue
         caller = shared_house[PEOPLE[role]]
-        for kind, (headers, content) in BODIES.items():
-            if kind == "too long":
-                continue
+        for kind in ("as expected", "of another type"):
+            headers, content = BODIES[kind]
             key = {"idempotency-key": f"matrix-{role}-{kind.replace(' ', '-')}"}
             answer = await ask(shared_house, operation, headers | caller.headers | key, content)
             assert answer.status_code == 403, f"{role}, body {kind}: {answer.text}"

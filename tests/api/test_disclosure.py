@@ -468,7 +468,7 @@ async def test_consents_and_readings_come_page_by_page_to_whose_they_are(house: 
             break
         cursor = {"cursor": page["next"]}
     assert len(reads) == len(set(reads)) == 3
-    for wrong in ("%", "x\x00y", "UPPER"):
+    for wrong in ("%", "x", "UPPER"):
         for path in ("/v1/consents", "/v1/borrowers/yunshen/readings"):
             await house["yunshen-borrower"].get(path, cursor=wrong, expect=422)
     assert (await house["hzbank-officer"].get("/v1/consents", cursor="yunshen:v1"))[

@@ -41,6 +41,7 @@ from syndicate.disclosure.room import (
     decide_read,
     offer_fact,
     read_recorded,
+    room_of,
     shown,
 )
 from syndicate.parties.commitments import SALT_BYTES, opens
@@ -161,6 +162,22 @@ def test_a_read_needs_a_live_consent_for_reader_class_purpose_and_day(
     assert record.missing
 
 
+@pytest.mark.parametrize(
+    "changes", [{"classes": ()}, {"classes": ("tax", "tax")}, {"purpose": "All Purposes"}]
+)
+def test_a_malformed_request_is_no_read_and_no_refusal(changes: dict[str, Any]) -> None:
+    for reader in ("cib", "borrower"):
+        with pytest.raises(WrongInput):
+            decide_read(give(NO_CONSENTS, consent()), ask(reader=reader, **changes))
+
+
+def test_a_purpose_opens_the_one_room_it_names() -> None:
+    assert room_of("neg-7:assessment", place="$.purpose") == "neg-7"
+    for purpose in ("neg-7", "neg-7:", "7:assessment"):
+        with pytest.raises(WrongInput):
+            room_of(purpose, place="$.purpose")
+
+
 def test_a_refusal_names_only_the_classes_that_lack_consent() -> None:
     state = give(NO_CONSENTS, consent())
     with pytest.raises(NoConsent) as refusal:
@@ -257,6 +274,7 @@ BAD_CONSENTS = [
     ({"purpose": "Any Purpose"}, "purpose"),
     ({"evidence": EVIDENCE}, "evidence"),
     ({"person": "founder"}, "person"),
+    ({"person": "张三", "classes": ("team",), "evidence": EVIDENCE}, "person"),
     ({"person": "founder", "classes": ("team",)}, "evidence"),
     ({"person": "founder", "classes": ("team",), "evidence": "none"}, "evidence"),
 ]
@@ -301,10 +319,12 @@ OFFERS = [
     ({"data_class": "C2"}, WrongInput),
     ({"field_class": "team"}, WrongInput),
     ({"person": "founder"}, WrongInput),
+    ({"field_class": "team", "person": "张三"}, WrongInput),
     ({"item": "Revenue 2024"}, WrongInput),
     ({"as_of": START + timedelta(days=1)}, WrongInput),
     ({"value": "x" * 4001}, WrongInput),
     ({"source": "Bank"}, WrongInput),
+    ({"unit": "x" * 81}, WrongInput),
 ]
 
 

@@ -181,6 +181,19 @@ def test_a_malformed_code_registers_nobody(code: str) -> None:
         registered(uscc=code)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"), [("borrower", "QH"), ("name", ""), ("name_en", " Qinghe")]
+)
+def test_a_badly_named_firm_is_not_registered(field: str, value: str) -> None:
+    with pytest.raises(WrongInput, match=rf"\$\.{field}:"):
+        registered({}, **{field: value})
+
+
+def test_a_person_is_known_by_an_opaque_id_only() -> None:
+    with pytest.raises(WrongInput, match=r"\$\.user"):
+        admit_user(BANK, user="张三", roles=("officer",))
+
+
 def test_codes_of_real_firms_register_and_spoilt_ones_do_not() -> None:
     with (data_folder() / "ids" / "uscc.csv").open(encoding="utf-8") as lines:
         rows = list(csv.DictReader(lines))

@@ -273,7 +273,7 @@ BEGIN
   IF NOT ledger.may_write(p_book) THEN
     RAISE EXCEPTION 'no such book' USING ERRCODE = 'LD404';
   END IF;
-  RETURN QUERY SELECT b.open_day, b.size FROM ledger.book b WHERE b.book_id = p_book FOR UPDATE;
+  RETURN QUERY SELECT b.open_day, b.size FROM ledger.book b WHERE b.book_id = p_book FOR NO KEY UPDATE;
 END $$
 """
 
@@ -294,7 +294,7 @@ BEGIN
     RAISE EXCEPTION 'no such book' USING ERRCODE = 'LD404';
   END IF;
   SELECT b.size, b.open_day, b.purpose, b.accounts INTO v_size, v_day, v_purpose, v_accounts
-    FROM ledger.book b WHERE b.book_id = p_book FOR UPDATE;
+    FROM ledger.book b WHERE b.book_id = p_book FOR NO KEY UPDATE;
   SELECT array_agg(convert_from(raw, 'UTF8')::jsonb ORDER BY ord) INTO v_docs
     FROM unnest(p_leaves) WITH ORDINALITY AS u(raw, ord);
 
