@@ -6,6 +6,7 @@ on stdout, nothing stored.
 """
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ MAX_FILE_BYTES = 64 << 20
 
 
 def main() -> None:
-    """Run one command and leave with its exit code."""
+    """Run one command and leave with its exit code; SIGTERM stops it as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run(sys.argv[1:]))
 
 
@@ -33,8 +35,9 @@ def run(arguments: list[str]) -> int:
         return 2
     except click.ClickException as error:
         return _fail(" ".join(error.format_message().split()))
-    except exceptions.Abort:
-        return _fail("stopped")
+    except (exceptions.Abort, KeyboardInterrupt):
+        _fail("stopped")
+        return 130
     except LiandaiError as error:
         return _fail(str(error))
     except BrokenPipeError:

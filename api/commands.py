@@ -1,9 +1,7 @@
 """What the service's own commands do: serve, migrate, bundle, audit. `demo` is its own module."""
 
 import asyncio
-import signal
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +28,7 @@ def serve(*, demo: bool) -> None:
         serve_demo()
         return
     settings = read_settings()
+    running.check_port(settings.host, settings.port)
     with running.database(settings, say=say) as url:
         founded = running.prepare(
             url,
@@ -49,13 +48,12 @@ def serve(*, demo: bool) -> None:
 
 def until_stopped(server: running.Running) -> None:
     """Returns at SIGINT or SIGTERM. Raises ServerFailed where the server ends by itself."""
-    stop = threading.Event()
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(sign, lambda *_: stop.set())
-    while not stop.wait(0.5):
-        if server.process.poll() is not None:
-            raise running.ServerFailed(f"the server ended (exit {server.process.returncode})")
-    say("stopping")
+    try:
+        code = server.process.wait()
+    except KeyboardInterrupt:
+        say("stopping")
+        return
+    raise running.ServerFailed(f"the server ended (exit {code})")
 
 
 def migrate() -> dict[str, Any]:

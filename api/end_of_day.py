@@ -25,6 +25,7 @@ from ledger import service as ledger
 from ledger.errors import Conflict, WrongInput
 from ledger.publishing import TOP
 from ledger.service import SYSTEM, HeldBook
+from negotiation import service as negotiation
 from syndicate.facility import service as facility
 from syndicate.reference.calendar import next_workday
 
@@ -53,6 +54,12 @@ async def _facility_begins_the_day(work: Work, held: HeldBook) -> None:
     await facility.open_day(_facility_work(work), held)
 
 
+async def _negotiation_begins_the_day(work: Work, held: HeldBook) -> None:
+    """A standing version whose last day is over has lapsed."""
+    asked = negotiation.Work(conn=work.conn, actor=work.actor, now=work.now, command=work.command)
+    await negotiation.lapse(asked, negotiation=held.book)
+
+
 def _facility_work(work: Work) -> facility.Work:
     return facility.Work(conn=work.conn, actor=work.actor, now=work.now, command=work.command)
 
@@ -60,7 +67,10 @@ def _facility_work(work: Work) -> facility.Work:
 CLOSING: tuple[Step, ...] = (Step("closing", "facility", _facility_ends_the_day),)
 """Steps of the day that ends, in order."""
 
-OPENING: tuple[Step, ...] = (Step("opening", "facility", _facility_begins_the_day),)
+OPENING: tuple[Step, ...] = (
+    Step("opening", "facility", _facility_begins_the_day),
+    Step("lapse", "negotiation", _negotiation_begins_the_day),
+)
 """Steps of the day that begins, in order."""
 
 

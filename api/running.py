@@ -124,7 +124,7 @@ def server(
 ) -> Iterator[Running]:
     """A server that answers while the context lasts, in a process that dies with this one."""
     port = port or _free_port(settings.host)
-    _check_port(settings.host, port)
+    check_port(settings.host, port)
     environment = {
         **os.environ,
         "LIANDAI_DATABASE_URL": url,
@@ -154,7 +154,8 @@ def _free_port(host: str) -> int:
         return int(probe.getsockname()[1])
 
 
-def _check_port(host: str, port: int) -> None:
+def check_port(host: str, port: int) -> None:
+    """Nothing: we could listen there (0 is any free port). Raises PortBusy."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

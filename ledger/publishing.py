@@ -7,7 +7,8 @@ checkpoint, and commits each book's head as a leaf of the top log, so that no me
 different world. It runs in one place at a time.
 """
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
 import msgspec
@@ -39,42 +40,63 @@ class Published(msgspec.Struct, frozen=True, kw_only=True):
     root: bytes
 
 
+PORTION = 10_000
+"""About how many leaves are hashed and published in one go; more only of a single book."""
+
+
 async def publish(
     conn: AsyncConnection, *, installation: str, signer: Signer, now: datetime
 ) -> list[Published]:
     """Every committed leaf is under a signed checkpoint, each book's head under the top log's.
 
     Returns the heads signed now, the top log's last; nothing while another publisher is at work.
+    The round trips do not depend on how many books have grown, up to PORTION leaves.
     Raises LogDamaged at the first leaf whose bytes were altered before publication.
     """
     if not await store.one_publisher(conn):
         return []
-    heads = [
-        await _extend(
-            conn,
-            book=row.book_id,
-            size=row.size,
-            installation=installation,
-            signer=signer,
-            now=now,
-        )
-        for row in await store.unpublished(conn)
-    ]
+    hand = _Hand(installation=installation, signer=signer, now=now)
+    heads: list[Published] = []
+    for portion in _portions(await store.unpublished(conn)):
+        heads += await _extend(conn, portion, hand)
     if heads:
-        heads.append(
-            await _publish_top(conn, heads, installation=installation, signer=signer, now=now)
-        )
+        heads += await _publish_top(conn, heads, hand)
     return heads
 
 
+class _Hand(msgspec.Struct, frozen=True, kw_only=True):
+    """Who signs, and when."""
+
+    installation: str
+    signer: Signer
+    now: datetime
+
+
+class _Grown(msgspec.Struct, frozen=True, kw_only=True):
+    """A book whose log is longer than its published tree."""
+
+    book: str
+    size: int
+    published: merkle.Frontier
+
+
+def _portions(rows: Iterable[store.Found]) -> Iterator[list[_Grown]]:
+    portion: list[_Grown] = []
+    leaves = 0
+    for row in rows:
+        published = merkle.Frontier(row.published, tuple(row.frontier or ()))
+        portion.append(_Grown(book=row.book_id, size=row.size, published=published))
+        leaves += row.size - row.published
+        if leaves >= PORTION:
+            yield portion
+            portion, leaves = [], 0
+    if portion:
+        yield portion
+
+
 async def _publish_top(
-    conn: AsyncConnection,
-    heads: Sequence[Published],
-    *,
-    installation: str,
-    signer: Signer,
-    now: datetime,
-) -> Published:
+    conn: AsyncConnection, heads: Sequence[Published], hand: _Hand
+) -> list[Published]:
     held = await hold(conn, book=TOP)
     await append(
         conn,
@@ -92,61 +114,59 @@ async def _publish_top(
                 entries=(),
                 value_date=held.open_day,
                 booking_date=held.open_day,
-                recorded_at=now,
+                recorded_at=hand.now,
                 actor=SYSTEM,
                 corrects=None,
             )
             for head in heads
         ],
     )
-    return await _extend(
-        conn,
-        book=TOP,
-        size=held.size + len(heads),
-        installation=installation,
-        signer=signer,
-        now=now,
+    head = await store.head(conn, book=TOP)
+    published = merkle.EMPTY if head is None else merkle.Frontier(head.size, tuple(head.frontier))
+    grown = _Grown(book=TOP, size=held.size + len(heads), published=published)
+    return await _extend(conn, [grown], hand)
+
+
+async def _extend(conn: AsyncConnection, grown: Sequence[_Grown], hand: _Hand) -> list[Published]:
+    """Each book's tree is grown by its new leaves, hashed again, and its head signed."""
+    rows = await store.leaf_bytes_of(
+        conn, ranges=[(one.book, one.published.size, one.size) for one in grown]
     )
+    leaves: defaultdict[str, list[store.Found]] = defaultdict(list)
+    for row in rows:
+        leaves[row.book_id].append(row)
+    heads, nodes = [], []
+    for one in grown:
+        frontier, finished = one.published.append(_hashed(one, leaves[one.book]))
+        nodes += [(one.book, *node) for node in finished]
+        heads.append(_signed(one.book, frontier, hand))
+    await store.publish(conn, heads=heads, subtrees=nodes, published_at=hand.now)
+    return [Published(book=head.book, size=head.size, root=head.root) for head in heads]
 
 
-async def _extend(
-    conn: AsyncConnection,
-    *,
-    book: str,
-    size: int,
-    installation: str,
-    signer: Signer,
-    now: datetime,
-) -> Published:
-    head = await store.head(conn, book=book)
-    frontier = merkle.EMPTY if head is None else merkle.Frontier(head.size, tuple(head.frontier))
-    hashes: list[bytes] = []
-    for leaf in await store.leaf_bytes(
-        conn, book=book, from_position=frontier.size, to_position=size
-    ):
-        if merkle.leaf_hash(leaf.bytes) != leaf.hash:
-            raise LogDamaged(book=book, position=leaf.position)
-        hashes.append(leaf.hash)
-    if len(hashes) != size - frontier.size:
-        raise LogDamaged(book=book, position=frontier.size + len(hashes))
-    frontier, finished = frontier.append(hashes)
+def _hashed(grown: _Grown, leaves: Sequence[store.Found]) -> list[bytes]:
+    """The leaf hashes, once the stored bytes give them again without a gap."""
+    position = grown.published.size
+    for leaf in leaves:
+        if leaf.position != position or merkle.leaf_hash(leaf.bytes) != leaf.hash:
+            raise LogDamaged(book=grown.book, position=position)
+        position += 1
+    if position != grown.size:
+        raise LogDamaged(book=grown.book, position=position)
+    return [leaf.hash for leaf in leaves]
+
+
+def _signed(book: str, frontier: merkle.Frontier, hand: _Hand) -> store.SignedHead:
     root = frontier.root()
     checkpoint = notes.Checkpoint(
-        origin=notes.origin(installation=installation, book=book),
-        size=size,
+        origin=notes.origin(installation=hand.installation, book=book),
+        size=frontier.size,
         root=root,
     )
-    await store.publish(
-        conn,
-        book=book,
-        size=size,
-        root=root,
-        frontier=frontier.peaks,
-        subtrees=finished,
-        note=notes.sign_checkpoint(checkpoint, name=installation, signer=signer).decode(),
-        published_at=now,
+    note = notes.sign_checkpoint(checkpoint, name=hand.installation, signer=hand.signer)
+    return store.SignedHead(
+        book=book, size=frontier.size, root=root, frontier=frontier.peaks, note=note.decode()
     )
-    return Published(book=book, size=size, root=root)
 
 
 class NoSuchHead(Absent):

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from datetime import date, datetime
 from typing import Any, TypeAlias
 
+import msgspec
 from sqlalchemy import ColumnElement, Row, Select, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
@@ -208,6 +209,28 @@ async def leaf_bytes(
     return (await conn.execute(query)).all()
 
 
+async def leaf_bytes_of(
+    conn: AsyncConnection, *, ranges: Sequence[tuple[str, int, int]]
+) -> Sequence[Found]:
+    """As `leaf_bytes` for several books at once: (book, from, to); each book in log order."""
+    return (
+        await conn.execute(
+            text(
+                "SELECT l.book_id, l.position, l.bytes, l.hash FROM unnest("
+                "CAST(:books AS text[]), CAST(:froms AS bigint[]), CAST(:tos AS bigint[])"
+                ") AS w(book, from_position, to_position) JOIN ledger.leaf l "
+                "ON l.book_id = w.book AND l.position >= w.from_position "
+                "AND l.position < w.to_position ORDER BY l.book_id, l.position"
+            ),
+            {
+                "books": [book for book, _, _ in ranges],
+                "froms": [first for _, first, _ in ranges],
+                "tos": [end for _, _, end in ranges],
+            },
+        )
+    ).all()
+
+
 async def leaf_hashes(
     conn: AsyncConnection, *, book: str, from_position: int, to_position: int
 ) -> list[bytes]:
@@ -343,12 +366,13 @@ async def head(conn: AsyncConnection, *, book: str) -> Found | None:
 
 
 async def unpublished(conn: AsyncConnection) -> Sequence[Found]:
-    """Books whose log is longer than its published head, the top log left out."""
+    """Books whose log is longer than its published head, the top log left out; that head's tree."""
     book, head = tables.book, tables.head
+    published = func.coalesce(head.c.size, 0)
     query = (
-        select(book.c.book_id, book.c.size, func.coalesce(head.c.size, 0).label("published"))
+        select(book.c.book_id, book.c.size, published.label("published"), head.c.frontier)
         .outerjoin(head, head.c.book_id == book.c.book_id)
-        .where(book.c.size > func.coalesce(head.c.size, 0), book.c.book_id != "top")
+        .where(book.c.size > published, book.c.book_id != "top")
         .order_by(book.c.book_id)
     )
     return (await conn.execute(query)).all()
@@ -359,33 +383,66 @@ async def one_publisher(conn: AsyncConnection) -> bool:
     return (await conn.execute(text("SELECT pg_try_advisory_xact_lock(7310579)"))).scalar_one()
 
 
+class SignedHead(msgspec.Struct, frozen=True, kw_only=True):
+    """A book's head as it is published. frontier: the roots of its complete subtrees."""
+
+    book: str
+    size: int
+    root: bytes
+    frontier: tuple[bytes, ...]
+    note: str
+
+
 async def publish(
     conn: AsyncConnection,
     *,
-    book: str,
-    size: int,
-    root: bytes,
-    frontier: Sequence[bytes],
-    subtrees: Iterable[tuple[int, int, bytes]],
-    note: str,
+    heads: Sequence[SignedHead],
+    subtrees: Sequence[tuple[str, int, int, bytes]],
     published_at: datetime,
 ) -> None:
-    rows = [
-        {"book_id": book, "level": level, "index": index, "hash": hash_}
-        for level, index, hash_ in subtrees
-    ]
-    if rows:
-        await conn.execute(insert(tables.subtree), rows)
+    """The heads are the books' heads and checkpoints. subtrees: (book, level, index, hash)."""
+    books, levels, indexes, hashes = zip(*subtrees, strict=True)
     await conn.execute(
-        insert(tables.checkpoint).values(
-            book_id=book, size=size, root=root, note=note, published_at=published_at
-        )
+        text(
+            "INSERT INTO ledger.subtree SELECT * FROM unnest(CAST(:books AS text[]), "
+            "CAST(:levels AS smallint[]), CAST(:indexes AS bigint[]), CAST(:hashes AS bytea[]))"
+        ),
+        {
+            "books": list(books),
+            "levels": list(levels),
+            "indexes": list(indexes),
+            "hashes": list(hashes),
+        },
     )
-    values = {"size": size, "root": root, "frontier": list(frontier)}
     await conn.execute(
-        insert(tables.head)
-        .values(book_id=book, **values)
-        .on_conflict_do_update(index_elements=[tables.head.c.book_id], set_=values)
+        insert(tables.checkpoint),
+        [
+            {
+                "book_id": head.book,
+                "size": head.size,
+                "root": head.root,
+                "note": head.note,
+                "published_at": published_at,
+            }
+            for head in heads
+        ],
+    )
+    upsert = insert(tables.head)
+    names = ("size", "root", "frontier")
+    await conn.execute(
+        upsert.on_conflict_do_update(
+            index_elements=[tables.head.c.book_id],
+            set_={name: upsert.excluded[name] for name in names},
+        ),
+        [
+            {
+                "book_id": head.book,
+                "size": head.size,
+                "root": head.root,
+                "frontier": list(head.frontier),
+            }
+            for head in heads
+        ],
     )
 
 

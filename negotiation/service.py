@@ -6,6 +6,7 @@ other, and the second meets the state the first left.
 """
 
 import asyncio
+import hashlib
 import secrets
 from datetime import date, datetime
 from fractions import Fraction
@@ -322,14 +323,26 @@ class SeenQuotes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def quotes_seen(conn: AsyncConnection, *, negotiation: str, viewer: str) -> SeenQuotes:
-    """Quotes as the viewer may see them. Only the lead's rows can make the aggregate."""
+    """Quotes as the viewer may see them.
+
+    Runs for the service, since the aggregate is made of rows that no single bank may read; who may
+    see what is decided here. Absent for whoever has no part in the negotiation.
+    """
+    if viewer not in await ledger.participants(conn, book=negotiation):
+        raise Absent(f"no negotiation {negotiation}")
     state = await state_of(conn, negotiation=negotiation)
     if state.book is None:
         raise WrongPhase("no book of quotes was opened yet", phase=state.phase)
-    own = await _quotes(conn, state)
-    seen = cleared.quotes_seen_by(state, viewer, own)
-    together = cleared.aggregate({bank: quote.quote for bank, quote in own.items()})
-    return SeenQuotes(quotes=seen, together=together if viewer == state.mandate.lead else ())
+    standing = await _quotes(conn, state)
+    at_the_table = viewer in state.seats
+    return SeenQuotes(
+        quotes=cleared.quotes_seen_by(state, viewer, standing),
+        together=(
+            cleared.aggregate({bank: own.quote for bank, own in standing.items()})
+            if at_the_table
+            else ()
+        ),
+    )
 
 
 async def clear_book(work: Work, *, negotiation: str) -> Negotiation:
@@ -339,10 +352,10 @@ async def clear_book(work: Work, *, negotiation: str) -> Negotiation:
     if work.actor.institution != state.mandate.lead:
         raise NotAllowed("only the lead clears the book")
     _book(state)
-    book = cleared.book_of(
-        state, await _quotes(work.conn, state), headroom={}, on=table.held.open_day
-    )
-    salt = secrets.token_bytes(32)
+    standing = await _quotes(work.conn, state)
+    book = cleared.book_of(state, standing, headroom={}, on=table.held.open_day)
+    # Whoever holds the private quotes can open the commitment to the offers again.
+    salt = hashlib.sha256(b"".join(standing[bank].salt for bank in sorted(standing))).digest()
     # A hostile book may take seconds of computing: other requests go on meanwhile.
     outcome = await asyncio.to_thread(cleared.clear_book, state, book, salt=salt)
     return await _make(work, table, outcome)

@@ -57,6 +57,7 @@ def serve_demo() -> None:
     Data that an earlier run finished is kept; otherwise the story is told first.
     """
     settings = read_settings()
+    running.check_port(settings.host, settings.port)
     with running.database(settings, say=say) as url, _alone(url):
         finished = _finished(url, settings)
         founded = running.prepare(

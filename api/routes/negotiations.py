@@ -525,11 +525,12 @@ async def withdraw_quote(
 
 @get(ROOT + "/{negotiation:str}/quotes", guards=[may("read-negotiation")], tags=TAGS)
 async def quotes(negotiation: FromPath[str], desk: AtDesk) -> SeenQuotes:
-    """The quotes you may see: the lead all, a bank its own."""
+    """The quotes you may see: the lead all, a bank its own, all banks the offers together."""
     return await desk.ask(
         lambda conn: service.quotes_seen(
             conn, negotiation=negotiation, viewer=desk.asker.institution
-        )
+        ),
+        standing=SERVICE,
     )
 
 

@@ -31,7 +31,7 @@ from syndicate.facility.state import FacilityState, Phase, evolve
 from syndicate.facility.terms import FacilityTerms
 from syndicate.reference.calendar import next_workday
 
-MAX_AHEAD = timedelta(days=366)
+MAX_AHEAD = timedelta(days=124)
 """How far ahead amounts due are worked out."""
 
 

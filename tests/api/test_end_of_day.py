@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 from datetime import date, timedelta
+from fractions import Fraction
 from typing import Any
 
 from msgspec.structs import replace
@@ -11,12 +12,14 @@ from msgspec.structs import replace
 from api import end_of_day
 from api.database import SERVICE
 from ledger import service as ledger
+from ledger.money import round_half_up
 from ledger.publishing import TOP
 from ledger.verify import verify
 from syndicate.reference.calendar import is_workday, next_workday
 from tests.api.test_ledger_queries import unpacked
 from tests.facility_house import Deal, formed
 from tests.house import FIRST_DAY, House
+from tests.stories import table
 from tests.syndicate.facility_case import DEAL_2, WAN
 
 EARLY = replace(DEAL_2, signed_on=FIRST_DAY)
@@ -134,8 +137,8 @@ async def test_a_run_cut_off_anywhere_is_taken_up_without_a_trace(house: House) 
     worked = [day for day in [FIRST_DAY, *days(FIRST_DAY, last)] if is_workday(day)]
     assert await sealed(house, EARLY.facility) == worked[:-1]
     held = await balances(deal)
-    exact = 1500 * WAN * 375 * (last - FIRST_DAY).days / (360 * 10_000)
-    assert abs(held["hzbank", "due.interest", "qinghe", "d1"] - exact) <= 0.5
+    exact = Fraction(1500 * WAN * 375 * (last - FIRST_DAY).days, 360 * 10_000)
+    assert held["hzbank", "due.interest", "qinghe", "d1"] == round_half_up(exact)
     assert verify(await unpacked(house), None).verified
 
 
@@ -188,3 +191,32 @@ async def test_what_a_day_records_is_the_clocks_own_doing(house: House) -> None:
     weekend = [row for row in by_clock if row["record"].startswith("opening:2024-03-04")]
     assert [row["value_date"] for row in weekend] == ["2024-03-02", "2024-03-03", "2024-03-04"]
     assert {row["booking_date"] for row in weekend} == {"2024-03-04"}
+
+
+async def test_a_version_nobody_answered_lapses_when_the_day_after_its_last_one_opens(
+    house: House,
+) -> None:
+    name = "neg-quiet"
+    await table.consents(house, borrower="qinghe", negotiation=name)
+    await table.mandate(house, borrower="qinghe", lead="cib", negotiation=name)
+    await table.seat(house, lead="cib", negotiation=name)
+    terms = table.terms_of(target_minor=3000 * WAN, lot_minor=10 * WAN)
+    await house["cib-officer"].post(
+        f"/v1/negotiations/{name}/proposals", {"terms": terms, "answer_within_workdays": 5}
+    )
+    deal = Deal(house, EARLY)
+
+    async def lapsed() -> list[str]:
+        return [
+            subject["type"]
+            for subject in await subjects(house, name, "record")
+            if subject["type"] == "Lapsed"
+        ]
+
+    await deal.close_through("2024-03-07")
+    assert await deal.open_day() == "2024-03-08"
+    assert await lapsed() == [], "its last day is open still"
+    await deal.close_through("2024-03-08")
+    assert await lapsed() == ["Lapsed"]
+    await deal.close_through("2024-03-12")
+    assert await lapsed() == ["Lapsed"]

@@ -298,22 +298,22 @@ async def test_a_command_rolled_back_is_not_remembered(house: House) -> None:
     class Interrupted(Exception):
         pass
 
-    def contract(bank: str, number: str) -> RecordContract:
-        return RecordContract(bank=bank, contract_no=number, document_sha256="a" * 64)
-
-    standing = Standing("liandai_app", "cib")
-    with pytest.raises(Interrupted):
-        async with house.installation.database.transaction(standing) as conn:
+    async def record_and_roll_back() -> None:
+        async with house.installation.database.transaction(Standing("liandai_app", "cib")) as conn:
             work = service.Work(
                 conn=conn,
                 actor=Actor(institution="cib", user="cib-officer"),
                 now=datetime.now(UTC),
                 command="rolled-back",
             )
-            await service.carry_out(work, facility=EARLY.facility, command=contract("cib", "JK-1"))
+            command = RecordContract(bank="cib", contract_no="JK-1", document_sha256="a" * 64)
+            await service.carry_out(work, facility=EARLY.facility, command=command)
             log = await questions.facility_log(conn, facility=EARLY.facility)
             assert list(log.state.contracts) == ["cib"], "inside the transaction it stands"
             raise Interrupted
+
+    with pytest.raises(Interrupted):
+        await record_and_roll_back()
     assert not any(row["recorded"] for row in await deal.get("cib-officer", "/contracts"))
     await deal.record_contracts()
     contracts = await deal.get("cib-officer", "/contracts")

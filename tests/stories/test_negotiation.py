@@ -104,9 +104,15 @@ async def test_a_quote_is_read_by_its_bank_and_the_lead_alone(house: House) -> N
     await table.quote(house, lead="cib", negotiation=DEAL)
     own = await house["hzbank-officer"].get(f"{ROOT}/quotes")
     assert set(own["quotes"]) == {"hzbank"}
+    assert own["together"] == [
+        {"spread_bp": spread, "offers_minor": wan * WAN}
+        for spread, wan in ((25, 2_100), (30, 3_000), (35, 3_800), (40, 4_800))
+    ]
     lead = await house["cib-officer"].get(f"{ROOT}/quotes")
     assert set(lead["quotes"]) == {"hzbank", "cib", "czbank"}
-    await house["qinghe-borrower"].get(f"{ROOT}/quotes", expect=200)
+    customer = await house["qinghe-borrower"].get(f"{ROOT}/quotes")
+    assert customer == {"quotes": {}, "together": []}
+    await house["guarantor-officer"].get(f"{ROOT}/quotes", expect=404)
     facts = await house["czbank-officer"].get(f"/v1/books/{DEAL}/records", limit=100)
     assert "amount_minor" not in str([r["subject"] for r in facts["records"][-3:]])
 
