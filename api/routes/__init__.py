@@ -8,6 +8,8 @@ from api.routes import (
     health,
     house_books,
     ledger,
+    negotiation_agreement,
+    negotiation_book,
     negotiations,
     parties,
 )
@@ -18,6 +20,8 @@ ROUTES = (
     *disclosure.HANDLERS,
     *ledger.HANDLERS,
     *negotiations.HANDLERS,
+    *negotiation_book.HANDLERS,
+    *negotiation_agreement.HANDLERS,
     *facilities.HANDLERS,
     *facility_cash.HANDLERS,
     *business_days.HANDLERS,

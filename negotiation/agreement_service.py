@@ -1,0 +1,206 @@
+"""From a cleared book to a facility: rules judged, each bank's decision, the sheet, signatures.
+
+Whether a rule pack allows the deal, each bank judges for itself; its capital is read by itself
+alone. What is signed is bound to hashes of exactly what was agreed.
+"""
+
+import secrets
+from datetime import date
+from fractions import Fraction
+from typing import Any
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger import service as ledger
+from ledger.errors import NotAllowed
+from negotiation import service, termsheet
+from negotiation.agreement import decision_body
+from negotiation.facts import LogReference, PackUsed, RuleFinding
+from negotiation.moves import CheckRules, DrawTermSheet, RecordFacility
+from negotiation.refusals import WrongPhase
+from negotiation.service import Work
+from negotiation.state import Negotiation, Phase, signatories
+from syndicate.facility import service as facilities
+from syndicate.facility.terms import FacilityTerms
+from syndicate.parties import service as parties
+from syndicate.rules import cn_large_exposure, cn_syndicated, engine
+from syndicate.rules.cn_large_exposure import ExposureFacts
+from syndicate.rules.finding import Finding
+from syndicate.rules.syndicate_facts import Member, SyndicateFacts
+
+SYNDICATED = "cn-syndicated"
+LARGE_EXPOSURE = "cn-large-exposure"
+
+# ---- rules
+
+
+async def check_rules(work: Work, *, negotiation: str) -> Negotiation:
+    """The asker's own judgement of the allocation stands in the log, without private figures.
+
+    The lead judges the whole deal by the syndicate rules and its own holding; every other bank
+    its own holding. A bank's capital is read by itself alone; the log learns pass or fail.
+    """
+    table = await service.hold(work.conn, negotiation)
+    state, bank, on = table.state, work.actor.institution, table.held.open_day
+    if state.clearing is None:
+        raise WrongPhase("the book has not cleared yet", phase=state.phase)
+    allocation = state.clearing.allocation
+    packs = [PackUsed(pack=LARGE_EXPOSURE, on=on)]
+    found = [
+        _rule_finding(LARGE_EXPOSURE, finding, private=True)
+        for finding in await _own_exposure(work.conn, bank, allocation.get(bank, 0), on=on)
+    ]
+    if bank == state.mandate.lead:
+        packs.insert(0, PackUsed(pack=SYNDICATED, on=on))
+        found = [
+            *(
+                _rule_finding(SYNDICATED, finding, private=False)
+                for finding in _syndicate(state, on=on)
+            ),
+            *found,
+        ]
+    return await service.make(
+        work, table, CheckRules(by=bank, packs=tuple(packs), findings=tuple(found))
+    )
+
+
+def _syndicate(state: Negotiation, *, on: date) -> list[Finding]:
+    assert state.clearing is not None, "checked by the caller"
+    allocation = state.clearing.allocation
+    facts = SyndicateFacts(
+        total=Fraction(sum(allocation.values()), 100),
+        members=tuple(
+            Member(
+                id=bank,
+                role="lead" if bank == state.mandate.lead else "participant",
+                commitment=Fraction(held, 100),
+            )
+            for bank, held in allocation.items()
+        ),
+    )
+    return engine.findings(cn_syndicated.PACK, on, facts)
+
+
+async def _own_exposure(
+    conn: AsyncConnection, bank: str, holding_minor: int, *, on: date
+) -> list[Finding]:
+    figures = await parties.capital(conn, institution=bank, on=on)
+    facts = ExposureFacts(
+        net_capital=Fraction(figures.net_capital_minor, 100),
+        tier1=Fraction(figures.tier1_minor, 100),
+        loan_balance=Fraction(holding_minor, 100),
+        exposure=Fraction(holding_minor, 100),
+        counterparty="corporate",
+    )
+    return engine.findings(cn_large_exposure.PACK, on, facts)
+
+
+def _rule_finding(pack: str, finding: Finding, *, private: bool) -> RuleFinding:
+    return RuleFinding(
+        pack=pack,
+        rule=finding.rule,
+        outcome=finding.outcome,
+        severity=finding.severity,
+        value=None if private else finding.value,
+        limit=finding.limit,
+        source=finding.source,
+        effective_from=finding.effective_from,
+    )
+
+
+# ---- agreement
+
+
+async def decision_to_sign(
+    conn: AsyncConnection, *, negotiation: str, bank: str, checker: str
+) -> dict[str, Any]:
+    """The body the bank's checker signs under the kind "decision", for the draft that stands."""
+    state = await service.state_of(conn, negotiation=negotiation)
+    draft = state.drafts.get(bank)
+    if draft is None or state.clearing is None:
+        raise WrongPhase("no draft of a decision stands", phase=state.phase)
+    return decision_body(
+        state, bank=bank, outcome=draft.outcome, maker=draft.maker, checker=checker
+    )
+
+
+async def draw_term_sheet(
+    work: Work,
+    *,
+    negotiation: str,
+    facility: str,
+    signed_on: date,
+    cooperation_agreement: str,
+) -> Negotiation:
+    """The canonical sheet is drawn on the log as it stands; its protectors may now read it."""
+    table = await service.hold(work.conn, negotiation)
+    frontier = await ledger.frontier(work.conn, held=table.held)
+    state = await service.make(
+        work,
+        table,
+        DrawTermSheet(
+            by=work.actor.institution,
+            facility=facility,
+            signed_on=signed_on,
+            cooperation_agreement=cooperation_agreement,
+            log=LogReference(book=negotiation, size=table.held.size, root=frontier.root().hex()),
+        ),
+    )
+    for party in signatories(state):
+        await parties.institution(work.conn, institution=party)
+        await ledger.admit(work.conn, book=negotiation, party=party)
+    return state
+
+
+class SheetToSign(msgspec.Struct, frozen=True, kw_only=True):
+    """The drawn sheet, its hash, the body to sign and who has not signed yet."""
+
+    term_sheet: dict[str, Any]
+    term_sheet_hash: str
+    body: dict[str, Any]
+    signed: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+async def sheet_to_sign(conn: AsyncConnection, *, negotiation: str) -> SheetToSign:
+    """The term sheet as drawn. WrongPhase before it is drawn."""
+    state = await service.state_of(conn, negotiation=negotiation)
+    if state.sheet is None:
+        raise WrongPhase("no term sheet is drawn yet", phase=state.phase)
+    return SheetToSign(
+        term_sheet=termsheet.term_sheet(state),
+        term_sheet_hash=state.sheet.term_sheet_hash,
+        body=termsheet.signature_body(state),
+        signed=tuple(state.signatures),
+        missing=tuple(p for p in signatories(state) if p not in state.signatures),
+    )
+
+
+async def form_facility(work: Work, *, negotiation: str) -> FacilityTerms:
+    """The facility is formed on exactly the signed terms, in its own book, signatures with it.
+
+    Runs for the service, since its book is new to everybody; only the lead may ask.
+    """
+    table = await service.hold(work.conn, negotiation)
+    state = table.state
+    if work.actor.institution != state.mandate.lead:
+        raise NotAllowed("only the lead forms the facility")
+    if state.phase is not Phase.SIGNED or state.sheet is None:
+        raise WrongPhase("the term sheet is not signed by all", phase=state.phase)
+    signatures = tuple(state.signatures.values())
+    await parties.check_signed(work.conn, signatures, now=work.now, place="$.signatures")
+    terms = termsheet.facility_terms(
+        state, facility=state.sheet.facility, signed_on=state.sheet.signed_on
+    )
+    await facilities.form(
+        facilities.Work(
+            conn=work.conn, actor=work.actor, now=work.now, command=f"{work.command}:facility"
+        ),
+        terms=terms,
+        signatures=signatures,
+        negotiation=negotiation,
+        salt=secrets.token_bytes(32),
+    )
+    await service.make(work, table, RecordFacility(terms=terms))
+    return terms
