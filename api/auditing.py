@@ -26,6 +26,7 @@ from ledger import invariants
 from ledger.holding import Check, Holding, look
 from ledger.notes import ED25519, VerifierKey, read_verifier_key
 from ledger.store_audit import speak_as
+from negotiation.invariants import CHECKS as OF_THE_NEGOTIATIONS
 from syndicate.invariants import CHECKS as OF_THE_SYNDICATE
 
 AUDITOR: Final = Standing("liandai_auditor", "")
@@ -61,6 +62,7 @@ def checks(*, log: VerifierKey, on_record: str, guards: Sequence[str]) -> tuple[
     built = (
         *invariants.checks(log=log, on_record=on_record, guards=guards, schemas=SCHEMAS),
         *OF_THE_SYNDICATE,
+        *OF_THE_NEGOTIATIONS,
     )
     order = list(INVARIANTS)
     return tuple(sorted(built, key=lambda check: order.index(check.name)))

@@ -1,5 +1,6 @@
 """Do the syndicate's invariants hold on this database, now? Each is one named check.
 
+    I12  participants' shares sum to the facility amount to the fen
     I15  nobody reads borrower data without a live consent
 
 A check judges what is on record again, by the other records, and believes no outcome written down.
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ledger.holding import MOST_NAMED, Check, Seen
 from syndicate import store_audit
 from syndicate.disclosure.room_service import reads_without_consent
+from syndicate.facility import invariants as facilities
 
 
 async def _consented(conn: AsyncConnection, seen: Seen) -> None:
@@ -25,6 +27,7 @@ async def _consented(conn: AsyncConnection, seen: Seen) -> None:
 
 
 CHECKS: Final = (
+    *facilities.CHECKS,
     Check(
         "I15",
         "allowed reads of borrower data by others: for each class, and each fact shown, a consent "

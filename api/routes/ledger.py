@@ -316,7 +316,7 @@ def _line(account: Account, balance_minor: int) -> BalanceLine:
     )
 
 
-@get("/v1/books/{book:str}/records", guards=[may("read-ledger")], tags=TAGS)
+@get("/v1/books/{book:str}/records", guards=[may("read-records")], tags=TAGS)
 async def records(
     desk: AtDesk,
     book: FromPath[str],
@@ -338,7 +338,7 @@ async def records(
     return await desk.ask(question)
 
 
-@get("/v1/books/{book:str}/records/{record:str}", guards=[may("read-ledger")], tags=TAGS)
+@get("/v1/books/{book:str}/records/{record:str}", guards=[may("read-records")], tags=TAGS)
 async def record(desk: AtDesk, book: FromPath[str], record: FromPath[str]) -> Record:
     """One record by its id: who did it, when, on what ground, and its place in the log."""
     return _record(await desk.ask(lambda conn: ledger.fact(conn, book=book, leaf_id=record)))

@@ -71,6 +71,14 @@ async def load(conn: AsyncConnection, facility: str) -> FacilityLog:
     return _remember(facility, None, rows)
 
 
+async def load_anew(conn: AsyncConnection, facility: str) -> FacilityLog:
+    """The facility's log folded from its first record on, whatever is remembered: for audits."""
+    rows = await ledger.facts(conn, book=facility)
+    if not rows:
+        raise Absent(f"no facility {facility}")
+    return log.read(None, (_leaf(row) for row in rows))
+
+
 def _remember(facility: str, before: FacilityLog | None, rows: Sequence[Recorded]) -> FacilityLog:
     read = log.read(before, (_leaf(row) for row in rows))
     _known[facility] = _Known(rows[-1].position, rows[-1].hash, read)

@@ -82,6 +82,7 @@ Action = Literal[
     "record-recovery",
     "read-negotiation",
     "read-ledger",
+    "read-records",
     "export-bundle",
     "open-house-book",
     "post-own",
@@ -154,6 +155,7 @@ MAY: Final[Mapping[Action, tuple[Role, ...]]] = {
         "auditor",
         "borrower-representative",
     ),
+    "read-records": ("officer", "approver", "risk", "operations", "auditor"),
     "read-ledger": (
         "officer",
         "approver",

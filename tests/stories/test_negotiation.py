@@ -1,6 +1,7 @@
 """A lead fills a book: mandate, rounds, quotes, clearing, decisions, signatures, over HTTP."""
 
 from tests.house import House
+from tests.invariants import assert_invariants
 from tests.stories import table
 from tests.stories.table import WAN
 
@@ -141,3 +142,5 @@ async def test_deal_two_clears_decides_signs_and_forms_its_facility(house: House
     assert formed["rate"]["spread_bp"] == 30
     state = await house["cib-officer"].get(ROOT)
     assert state["phase"] == "formed"
+    await house.publish()
+    await assert_invariants(house.installation.database)
