@@ -80,6 +80,7 @@ def test_an_auditor_reads_and_writes_nothing() -> None:
         "see-reads",
         "read-negotiation",
         "read-ledger",
+        "read-records",
         "export-bundle",
     }
 
