@@ -19,6 +19,8 @@ from litestar.static_files import create_static_files_router
 from api import metrics, problems
 from api.database import SERVICE
 from api.desk import provide_desk
+from api.grouping import Grouping
+from api.identity import Askers
 from api.installation import Installation
 from api.openapi import openapi_config
 from api.requests import RequestIds, StrictRequest, read_strictly
@@ -27,7 +29,8 @@ from ledger import publishing
 from ledger.errors import LiandaiError
 
 STATIC = Path(__file__).parent / "static"
-PUBLISH_EVERY_SECONDS = 0.2
+PUBLISH_EVERY_SECONDS = 0.5
+"""A promise is to publish within a second; each round costs what has grown, so not more often."""
 
 log = structlog.get_logger("api")
 
@@ -49,7 +52,7 @@ async def _keep_publishing(installation: Installation, stopping: asyncio.Event) 
             await publish_now(installation)
         except publishing.LogDamaged as damage:
             log.critical("log damaged", book=damage.book, position=damage.position)
-        except (OSError, LiandaiError) as error:
+        except Exception as error:  # a lost connection, say: the promise to publish stands
             log.error("publishing failed; tried again", exc_info=error)
         with_timeout = asyncio.wait_for(stopping.wait(), PUBLISH_EVERY_SECONDS)
         await asyncio.gather(with_timeout, return_exceptions=True)
@@ -61,6 +64,8 @@ def _lifespan(installation: Installation, *, publishes: bool) -> Callable[[Lites
         stopping = asyncio.Event()
         app.state.database = installation.database
         app.state.installation = installation
+        app.state.askers = Askers(installation.database)
+        app.state.grouping = Grouping(installation.database)
         publisher = (
             asyncio.create_task(_keep_publishing(installation, stopping)) if publishes else None
         )

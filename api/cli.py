@@ -73,7 +73,10 @@ def _print(document: Any) -> None:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="liandai")
 def liandai() -> None:
-    """Liandai (联贷): the neutral service banks share when they lend together."""
+    """Liandai (联贷): the neutral service banks share when they lend together.
+
+    Settings are environment variables, as LIANDAI_HOME; README.md lists them.
+    """
 
 
 # ---- calculators: no database, no network
@@ -92,7 +95,10 @@ def share(rule: str, events: str) -> None:
 @liandai.command()
 @click.argument("book", metavar="BOOK.json")
 def clear(book: str) -> int:
-    """The lowest uniform spread at which a book of quotes clears, and the allocation."""
+    """The lowest uniform spread at which a book of quotes clears, and the allocation.
+
+    Exit 1: it does not clear; the answer names the gap and the constraints that clash.
+    """
     from negotiation.book import answer
 
     feasible, document = answer(_document(book, place="BOOK"))
@@ -126,8 +132,8 @@ def rules_show(pack: str) -> None:
 
 
 @liandai.command()
-@click.option("--tenor", required=True, metavar="1Y|5Y")
-@click.option("--as-of", "as_of", required=True, metavar="DATE")
+@click.option("--tenor", required=True, metavar="1Y|5Y", help="One year, or five and more.")
+@click.option("--as-of", "as_of", required=True, metavar="DATE", help="The day, as 2024-03-01.")
 def lpr(tenor: str, as_of: str) -> None:
     """The loan prime rate in force on a day (贷款市场报价利率)."""
     from syndicate.reference.lookups import lpr_answer
@@ -177,7 +183,10 @@ def lei(code: str) -> int:
 @click.argument("bundle", metavar="BUNDLE")
 @click.option("--policy", metavar="FILE", help="Keys to trust, from outside the bundle.")
 def verify(bundle: str, policy: str | None) -> int:
-    """Verify an audit bundle offline: every leaf, proof, signature and balance."""
+    """Verify an audit bundle offline: every leaf, proof, signature and balance.
+
+    Exit 1: something does not hold; the answer names the first of it.
+    """
     from api.bundles import read_folder
     from ledger.notes import read_policy
     from ledger.verify import verify as verify_bundle
@@ -228,7 +237,9 @@ def serve(demo: bool) -> None:
 
 
 @liandai.command()
-@click.option("--bundle", metavar="DIR", help="Also write the auditor's bundle there.")
+@click.option(
+    "--bundle", metavar="DIR", help="Write the auditor's bundle there, DIR.policy.json beside it."
+)
 def demo(bundle: str | None) -> int:
     """Run two joint loans from consent to verified audit bundle, over HTTP."""
     from api.commands import demo as run_demo

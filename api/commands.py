@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from api import bundles, running
-from api.database import Database, Standing
+from api.database import Database, Standing, purpose
 from api.keys import log_signer
 from api.settings import Settings, read_settings
 from ledger import evidence
@@ -70,6 +70,8 @@ def bundle(*, books: tuple[str, ...], out: Path) -> dict[str, Any]:
     """{"files", "bytes", "out"}: the bundle's files stand in the new folder."""
     settings = read_settings()
     with running.database(settings, say=say) as url:
+        if asyncio.run(purpose(url)) is None:
+            raise running.ServerFailed("the database holds no installation yet")
         files = asyncio.run(_bundle(url, settings, books))
     bundles.write_folder(files, out)
     size = sum(len(content) for content in files.values())
@@ -83,8 +85,7 @@ async def _bundle(url: str, settings: Settings, books: tuple[str, ...]) -> dict[
     try:
         async with database.transaction(AUDITOR, read_only=True) as conn:
             installation = await store.installation(conn)
-            if installation is None:
-                raise running.ServerFailed("the database holds no installation yet")
+            assert installation is not None, "looked at before"
             return await evidence.bundle(
                 conn,
                 books=books,

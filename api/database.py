@@ -27,6 +27,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ledger.errors import LiandaiError
+from ledger.store import Driver
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 SCHEMAS = ("api", "negotiation", "syndicate", "ledger")
@@ -51,6 +52,7 @@ class Database:
     def __init__(self, url: str, *, pool_size: int, statement_timeout_ms: int) -> None:
         self._engine: AsyncEngine = create_async_engine(
             url,
+            hide_parameters=True,  # an error in the log must not hold what a bank sent
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=30,
@@ -78,23 +80,52 @@ class Database:
         async with self._engine.connect() as conn:
             try:
                 async with conn.begin():
-                    if read_only:
-                        await conn.execute(text("SET TRANSACTION READ ONLY"))
                     await conn.execute(
                         text(
                             "SELECT set_config('role', :role, true), "
-                            "set_config('app.institution', :institution, true)"
+                            "set_config('app.institution', :institution, true), "
+                            "set_config('transaction_read_only', :read_only, true)"
                         ),
-                        {"role": standing.role, "institution": standing.institution},
+                        {
+                            "role": standing.role,
+                            "institution": standing.institution,
+                            "read_only": "on" if read_only else "off",
+                        },
                     )
                     yield conn
             except asyncio.CancelledError:
                 await conn.invalidate()
                 raise
 
+    @asynccontextmanager
+    async def driver_transaction(self, standing: Standing) -> AsyncIterator[Driver]:
+        """As `transaction`, on the driver itself: for the one path where all that is around a
+        statement costs more than the statement."""
+        async with self._engine.connect() as conn:
+            driver = await driver_of(conn)
+            try:
+                async with driver.transaction():
+                    await driver.fetchrow(
+                        "SELECT set_config('role', $1, true), "
+                        "set_config('app.institution', $2, true)",
+                        standing.role,
+                        standing.institution,
+                    )
+                    yield driver
+            except BaseException as error:
+                if driver.is_closed() or isinstance(error, asyncio.CancelledError):
+                    await conn.invalidate()  # nobody else must be given it
+                raise
+
     async def close(self) -> None:
         """After the call no connection is open."""
         await self._engine.dispose()
+
+
+async def driver_of(conn: AsyncConnection) -> Driver:
+    """The driver's own connection under one of SQLAlchemy's, in the transaction it is in."""
+    driver: Driver = (await conn.get_raw_connection()).driver_connection
+    return driver
 
 
 class SchemaMismatch(LiandaiError):

@@ -21,11 +21,14 @@ from litestar.params import HeaderParameter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api import problems, store
-from api.database import SERVICE, Database, Standing
-from api.identity import Asker
+from api.database import SERVICE, Database, Standing, driver_of
+from api.grouping import Grouping
+from api.identity import Asker, Askers
 from api.installation import Installation
+from ledger import house
 from ledger import service as ledger
 from ledger.errors import Absent, LiandaiError, Refused, WrongInput
+from ledger.house import Posted, PostOwn
 from ledger.leaves import Actor, Leaf
 
 T = TypeVar("T")
@@ -62,6 +65,8 @@ class Desk:
     def __init__(self, request: Request[Any, Any, Any]) -> None:
         self._request = request
         self._database: Database = request.app.state.database
+        self._askers: Askers = request.app.state.askers
+        self._grouping: Grouping = request.app.state.grouping
         self.installation: Installation = request.app.state.installation
         self.asker: Asker = request.scope["state"]["asker"]
 
@@ -107,13 +112,14 @@ class Desk:
         asked_as = standing or self.asker.standing
         request_hash = await self._request_hash()
         now = datetime.now(UTC)
-        work_name = f"{self.asker.institution}:{key}"
         try:
             async with self._database.transaction(asked_as) as conn:
                 known = await self._known(conn, key=key, request_hash=request_hash)
                 if known is not None:
                     return known
-                work = Work(conn=conn, actor=self.asker.actor, now=now, command=work_name)
+                work = Work(
+                    conn=conn, actor=self.asker.actor, now=now, command=self.command_name(key)
+                )
                 body = msgspec.json.encode(await use_case(work))
                 await self._keep(
                     conn, key=key, request_hash=request_hash, status=status, body=body, now=now
@@ -122,8 +128,38 @@ class Desk:
             return await self._refused(
                 error, asked_as, key=key, request_hash=request_hash, book=book, now=now
             )
+        if self.asker.kind == "operator":
+            self._askers.forget()  # roles and tokens are the operator's to change
         answered: Response[Any] = Response(content=body, status_code=status, media_type=JSON)
         return answered
+
+    async def post_own(
+        self, asked: PostOwn, answer: Callable[[Posted], T], *, key: str
+    ) -> Response[T]:
+        """The answer to a posting in a house book, given once for ever under the key.
+
+        As a `command` in every way, but that it may share its transaction with others.
+        """
+        body = await self._grouping.post(
+            self.asker.standing,
+            key=key,
+            request_hash=await self._request_hash(),
+            asked=asked,
+            answer=lambda posted: msgspec.json.encode(answer(posted)),
+        )
+        if body is not None:
+            answered: Response[Any] = Response(content=body, status_code=201, media_type=JSON)
+            return answered
+
+        async def alone(work: Work) -> T:
+            (posted,) = await house.post_own(await driver_of(work.conn), [asked])
+            return answer(posted)
+
+        return await self.command(alone, key=key, book=asked.book)
+
+    def command_name(self, key: str) -> str:
+        """The key as a leaf names it: no two institutions' keys are the same."""
+        return f"{self.asker.institution}:{key}"
 
     async def _request_hash(self) -> bytes:
         request = self._request
@@ -139,13 +175,14 @@ class Desk:
         self, conn: AsyncConnection, *, key: str, request_hash: bytes
     ) -> Response[Any] | None:
         """The answer already given under the key; the key is this transaction's otherwise."""
-        institution = self.asker.institution
-        if not await store.one_at_a_time(conn, institution=institution, key=key):
+        (given,) = await store.claim(
+            await driver_of(conn), institution=self.asker.institution, keys=[key]
+        )
+        if not given.free:
             raise problems.HttpRefusal(
                 409, "in-flight", "the same Idempotency-Key is being answered; ask again"
             )
-        given = await store.answer(conn, institution=institution, key=key)
-        if given is None:
+        if given.status is None:
             return None
         if given.request_hash != request_hash:
             raise problems.HttpRefusal(
@@ -169,8 +206,7 @@ class Desk:
         now: datetime,
         media_type: str = JSON,
     ) -> None:
-        await store.add_answer(
-            conn,
+        answer = store.Answer(
             institution=self.asker.institution,
             key=key,
             request_hash=request_hash,
@@ -179,6 +215,7 @@ class Desk:
             body=body,
             answered_at=now,
         )
+        await store.add_answers(await driver_of(conn), [answer])
 
     async def _refused(
         self,
@@ -227,7 +264,7 @@ class Desk:
         subject = {
             "type": "Refused",
             "code": error.code,
-            "asked": f"{self._request.method} {self._request.route_handler.name or ''}".strip(),
+            "asked": f"{self._request.method} {self._request.scope['path_template']}",
         }
         await ledger.append(
             conn,

@@ -6,6 +6,7 @@ foreign, expired and revoked tokens look alike. What the person may do, `syndica
 
 import hashlib
 import re
+import time
 from typing import Any, get_args
 
 import msgspec
@@ -19,6 +20,9 @@ from ledger.leaves import Actor
 from syndicate.parties.institutions import MAY, Action, Role, check_may
 
 TOKEN = re.compile(r"ldt_[A-Za-z0-9_-]{43}")
+REMEMBERED = 1.0
+"""Seconds for which a token once found good is not looked up again."""
+MOST_REMEMBERED = 10_000
 CHALLENGE = {"www-authenticate": 'Bearer realm="liandai"'}
 
 
@@ -52,21 +56,46 @@ def token_hash(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-async def asker_of(database: Database, authorization: str | None) -> Asker:
-    """The person whose token it is. HttpRefusal 401 for anything else."""
-    scheme, _, token = (authorization or "").partition(" ")
-    if scheme.lower() != "bearer" or TOKEN.fullmatch(token) is None:
-        raise HttpRefusal(401, "token-needed", "send a bearer token", headers=CHALLENGE)
-    async with database.transaction(NOBODY, read_only=True) as conn:
-        found = await store.who_bears(conn, token_hash=token_hash(token))
-    if found is None:
-        raise HttpRefusal(401, "token-needed", "the token is not valid", headers=CHALLENGE)
-    return Asker(
-        person=found.person,
-        institution=found.institution,
-        kind=found.kind,
-        roles=tuple(found.roles),
-    )
+class Askers:
+    """The persons of one process's requests, each remembered for at most REMEMBERED seconds.
+
+    So a token that was revoked or ran out, and a role that was taken away, open nothing a second
+    later; in the process where the operator did it, nothing from then on.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: dict[bytes, tuple[float, Asker]] = {}
+
+    async def find(self, authorization: str | None) -> Asker:
+        """The person whose token it is. HttpRefusal 401 for anything else."""
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or TOKEN.fullmatch(token) is None:
+            raise HttpRefusal(401, "token-needed", "send a bearer token", headers=CHALLENGE)
+        digest, asked_at, known = token_hash(token), time.monotonic(), self._known
+        if digest in known and asked_at < known[digest][0]:
+            return known[digest][1]
+        asker = await self._look_up(digest)
+        if len(known) >= MOST_REMEMBERED:
+            known.clear()
+        known[digest] = (asked_at + REMEMBERED, asker)
+        return asker
+
+    def forget(self) -> None:
+        """Everybody is looked up anew: who may do what may have changed."""
+        self._known = {}  # a look-up under way writes what it read before into the old one
+
+    async def _look_up(self, digest: bytes) -> Asker:
+        async with self._database.transaction(NOBODY, read_only=True) as conn:
+            found = await store.who_bears(conn, token_hash=digest)
+        if found is None:
+            raise HttpRefusal(401, "token-needed", "the token is not valid", headers=CHALLENGE)
+        return Asker(
+            person=found.person,
+            institution=found.institution,
+            kind=found.kind,
+            roles=tuple(found.roles),
+        )
 
 
 class Needs:
@@ -82,9 +111,8 @@ class Needs:
     async def __call__(
         self, connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler
     ) -> None:
-        asker = await asker_of(
-            connection.app.state.database, connection.headers.get("authorization")
-        )
+        askers: Askers = connection.app.state.askers
+        asker = await askers.find(connection.headers.get("authorization"))
         connection.scope["state"]["asker"] = asker
         if self.action is not None:
             check_may(asker.roles, self.action)

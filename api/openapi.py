@@ -122,6 +122,20 @@ class OpenApiJson(JsonRenderPlugin):
         return self._written
 
 
+class OpenApiPage(SwaggerRenderPlugin):
+    """The page at /v1/docs: it shows the document of /v1/openapi.json, not Litestar's own.
+
+    The bounds that every integer has are left out: the page would show them as example values.
+    """
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        document = strict(openapi_schema, reach_of(request.app))
+        for schema in _schemas(document):
+            if schema.get("minimum") == -MAX_SAFE_INTEGER:
+                del schema["minimum"], schema["maximum"]
+        return super().render(request, document)
+
+
 class Documents(Router):
     """The pages beside the API. Litestar adds a catch-all that answers in HTML; here an unknown
     path is a problem like everywhere else, so that route is left out."""
@@ -138,7 +152,8 @@ def openapi_config() -> OpenAPIConfig:
         title="Liandai 联贷",
         version="1",
         description="The neutral service banks share when they lend together. Amounts are "
-        "integers of minor units (fen), dates are ISO 8601, errors are RFC 9457 problems.",
+        "integers of minor units (fen), dates are ISO 8601, errors are RFC 9457 problems. "
+        "Authorize with a bearer token; a command needs an Idempotency-Key of your own choice.",
         path=ROOT,
         openapi_router=Documents(ROOT, route_handlers=[], include_in_schema=False),
         use_handler_docstrings=True,
@@ -149,7 +164,7 @@ def openapi_config() -> OpenAPIConfig:
             }
         ),
         render_plugins=[
-            SwaggerRenderPlugin(
+            OpenApiPage(
                 path="/docs",
                 js_url=f"{STATIC_PATH}/swagger-ui-bundle.js",
                 css_url=f"{STATIC_PATH}/swagger-ui.css",

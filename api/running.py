@@ -24,7 +24,7 @@ from api import embedded
 from api.database import Database, clear_demo, migrate
 from api.founding import Founded, found
 from api.keys import OPERATOR_TOKEN, make_log_key, write_private
-from api.settings import Settings
+from api.settings import Settings, asyncpg_dsn
 from ledger.errors import LiandaiError
 from syndicate.reference.calendar import is_workday, next_workday
 
@@ -42,6 +42,13 @@ class PortBusy(LiandaiError):
         super().__init__(
             f"port {port} on {host} is taken by another program: stop it or set LIANDAI_PORT"
         )
+
+
+class DatabaseUnreachable(LiandaiError):
+    """The database that LIANDAI_DATABASE_URL names does not let us in; its own words say why."""
+
+    def __init__(self, why: Exception) -> None:
+        super().__init__(f"the database of LIANDAI_DATABASE_URL does not let us in: {why}")
 
 
 class ServerFailed(LiandaiError):
@@ -62,11 +69,23 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
 def database(settings: Settings, *, say: Say) -> Iterator[str]:
     """The SQLAlchemy URL of a database that is up while the context lasts."""
     if settings.database_url is not None:
+        asyncio.run(_check_reachable(settings.database_url))
         yield settings.database_url
         return
     with embedded.start(settings.home, root_runs_as=settings.pg_user, say=say) as server:
         asyncio.run(_ensure_database(server.raw_dsn("postgres")))
         yield server.dsn(DATABASE)
+
+
+async def _check_reachable(url: str) -> None:
+    """Nothing: the database takes our connection. Raises DatabaseUnreachable."""
+    import asyncpg
+
+    try:
+        conn = await asyncpg.connect(asyncpg_dsn(url), timeout=10)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise DatabaseUnreachable(error) from error
+    await conn.close()
 
 
 async def _ensure_database(dsn: str) -> None:

@@ -1,12 +1,14 @@
 """Every SQL statement of `api`: tokens, answers already given, the installation."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
+import msgspec
 from sqlalchemy import insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api import tables
-from ledger.store import Found
+from ledger.store import Driver, Found
 
 
 async def who_bears(conn: AsyncConnection, *, token_hash: bytes) -> Found | None:
@@ -43,43 +45,49 @@ async def revoke_tokens(conn: AsyncConnection, *, person: str, revoked_at: datet
     return added.rowcount
 
 
-async def one_at_a_time(conn: AsyncConnection, *, institution: str, key: str) -> bool:
-    """True when no other transaction is answering the same key now; held to this one's end."""
-    return (
-        await conn.execute(
-            text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 7310577))"),
-            {"name": f"{institution}\x1f{key}"},
-        )
-    ).scalar_one()
+class Claim(msgspec.Struct, frozen=True):
+    """A key, and what was answered under it.
+
+    free    no other transaction is answering the key now; held to this one's end
+    status  None where no answer was given yet, as are the rest
+    """
+
+    key: str
+    free: bool
+    request_hash: bytes | None
+    status: int | None
+    media_type: str | None
+    body: bytes | None
 
 
-async def answer(conn: AsyncConnection, *, institution: str, key: str) -> Found | None:
-    table = tables.answer
-    query = select(table).where(table.c.institution == institution, table.c.key == key)
-    return (await conn.execute(query)).one_or_none()
+async def claim(driver: Driver, *, institution: str, keys: Sequence[str]) -> list[Claim]:
+    rows = await driver.fetch(
+        "SELECT key, free, request_hash, status, media_type, body FROM api.claim($1, $2)",
+        institution,
+        list(keys),
+    )
+    return [Claim(*row) for row in rows]
 
 
-async def add_answer(
-    conn: AsyncConnection,
-    *,
-    institution: str,
-    key: str,
-    request_hash: bytes,
-    status: int,
-    media_type: str,
-    body: bytes,
-    answered_at: datetime,
-) -> None:
-    await conn.execute(
-        insert(tables.answer).values(
-            institution=institution,
-            key=key,
-            request_hash=request_hash,
-            status=status,
-            media_type=media_type,
-            body=body,
-            answered_at=answered_at,
-        )
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer to be kept under its key, for ever."""
+
+    institution: str
+    key: str
+    request_hash: bytes
+    status: int
+    media_type: str
+    body: bytes
+    answered_at: datetime
+
+
+async def add_answers(driver: Driver, answers: Sequence[Answer]) -> None:
+    columns = zip(*map(msgspec.structs.astuple, answers), strict=True)
+    await driver.fetch(
+        "INSERT INTO api.answer (institution, key, request_hash, status, media_type, body, "
+        "answered_at) SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::smallint[], "
+        "$5::text[], $6::bytea[], $7::timestamptz[])",
+        *columns,
     )
 
 

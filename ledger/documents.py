@@ -6,6 +6,7 @@ and a signature or a hash over them means one thing.
 """
 
 import json
+import re
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,6 +18,8 @@ T = TypeVar("T")
 
 MAX_SAFE_INTEGER = 2**53 - 1
 MAX_DEPTH = 64
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def read_json(raw: bytes, *, place: str = "$") -> Any:
@@ -78,7 +81,7 @@ def _check_shape(value: Any, *, place: str, depth: int) -> None:
 
 def _check_text(value: str, *, place: str) -> None:
     """PostgreSQL stores no NUL and UTF-8 has no lone surrogate: both are refused by name."""
-    if "\x00" in value or any("\ud800" <= char <= "\udfff" for char in value):
+    if "\x00" in value or not (value.isascii() or _LONE_SURROGATE.search(value) is None):
         raise WrongInput(place, "text without NUL or lone surrogates")
 
 
@@ -89,7 +92,21 @@ def convert(value: Any, shape: type[T], *, place: str = "$") -> T:
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `")
         where = path.rstrip("`").replace("$", place, 1) if path else place
-        raise WrongInput(where, message[:1].lower() + message[1:]) from error
+        raise WrongInput(where, _in_our_words(message)) from error
+
+
+def _in_our_words(message: str) -> str:
+    """What msgspec found wrong, so that it reads on after "expected"."""
+    wanted, _, got = message.removeprefix("Expected ").partition(", got ")
+    if got:
+        return f"{wanted}, not {got}"
+    for unsaid, said in (
+        ("Object contains unknown field ", "no unknown field "),
+        ("Object missing required field ", "the field "),
+    ):
+        if message.startswith(unsaid):
+            return said + message.removeprefix(unsaid)
+    return wanted if message.startswith("Expected ") else f"something else ({message})"
 
 
 def read_document(raw: bytes, shape: type[T], *, place: str = "$") -> T:

@@ -26,6 +26,7 @@ from ledger.entries import MIRRORED, Entry, Transaction, check_whole
 from ledger.errors import NotAllowed, WrongInput
 from ledger.leaves import Actor, Leaf
 from ledger.service import HeldBook, open_book
+from ledger.store import Driver
 
 PURPOSE: Final = "house"
 PREFIX: Final = "own-"
@@ -128,7 +129,7 @@ def _placed(error: WrongInput, asked: PostOwn, nth: int) -> WrongInput:
     return WrongInput(error.place.replace("$", f"$[{nth}]", 1), error.expected)
 
 
-async def post_own(conn: AsyncConnection, asked: Sequence[PostOwn]) -> list[Posted]:
+async def post_own(driver: Driver, asked: Sequence[PostOwn]) -> list[Posted]:
     """Every command's postings stand in its book; where, in the order of the commands.
 
     All or none: one command that is refused refuses them all. Books are held in id order, so that
@@ -138,12 +139,14 @@ async def post_own(conn: AsyncConnection, asked: Sequence[PostOwn]) -> list[Post
     for one in asked:
         check_own(one)
     held = {
-        row.book: HeldBook(row.book, row.open_day, row.size)
-        for row in await store.hold_each(conn, books=sorted({one.book for one in asked}))
+        book: HeldBook(book, open_day, size)
+        for book, open_day, size in await store.hold_each(
+            driver, books=sorted({one.book for one in asked})
+        )
     }
     written: defaultdict[str, list[bytes]] = defaultdict(list)
     answers = [_write(one, held[one.book], written[one.book]) for one in asked]
-    firsts = await store.append_each(conn, leaves=written)
+    firsts = await store.append_each(driver, leaves=written)
     assert firsts == {name: held[name].size for name in written}, "a held book does not grow"
     return answers
 

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from datetime import date, datetime
 from typing import Any, TypeAlias
 
+import asyncpg
 import msgspec
 from sqlalchemy import ColumnElement, Row, Select, func, select, text
 from sqlalchemy.dialects.postgresql import insert
@@ -21,6 +22,10 @@ from ledger.errors import Absent, Conflict, NotAllowed, WrongInput
 
 Found: TypeAlias = Row[*tuple[Any, ...]]
 """One row of an answer, its columns by name."""
+
+Driver: TypeAlias = asyncpg.Connection
+"""A connection of the driver's own, for the path of postings alone: it takes a third of the time
+that SQLAlchemy takes around a statement."""
 
 
 class DayClosed(Conflict):
@@ -40,10 +45,10 @@ async def _refusals() -> AsyncIterator[None]:
     """What the database's functions refuse, as the ledger's own refusals."""
     try:
         yield
-    except DBAPIError as error:
-        state = getattr(error.orig, "sqlstate", None)
-        said = str(getattr(error.orig, "__cause__", None) or error.orig)
-        match state:
+    except (DBAPIError, asyncpg.PostgresError) as error:
+        original = getattr(error, "orig", error)
+        said = str(original.__cause__ or original)
+        match getattr(original, "sqlstate", None):
             case "LD403":
                 raise NotAllowed(said) from error
             case "LD404":
@@ -96,35 +101,29 @@ async def append(conn: AsyncConnection, *, book: str, leaves: Sequence[bytes]) -
         ).scalar_one()
 
 
-async def hold_each(conn: AsyncConnection, *, books: Sequence[str]) -> Sequence[Found]:
-    """(book, open_day, size) of every book, held in the order given."""
+async def hold_each(driver: Driver, *, books: Sequence[str]) -> list[tuple[str, date, int]]:
+    """(book, open day, size) of every book, held in the order given."""
     async with _refusals():
-        return (
-            await conn.execute(
-                text(
-                    "SELECT b.book, h.open_day, h.size FROM unnest(CAST(:books AS text[])) "
-                    "AS b(book) CROSS JOIN LATERAL ledger.hold(b.book) AS h"
-                ),
-                {"books": list(books)},
-            )
-        ).all()
+        rows = await driver.fetch(
+            "SELECT b.book, h.open_day, h.size FROM unnest($1::text[]) AS b(book) "
+            "CROSS JOIN LATERAL ledger.hold(b.book) AS h",
+            list(books),
+        )
+    return [tuple(row) for row in rows]
 
 
-async def append_each(
-    conn: AsyncConnection, *, leaves: Mapping[str, Sequence[bytes]]
-) -> dict[str, int]:
+async def append_each(driver: Driver, *, leaves: Mapping[str, Sequence[bytes]]) -> dict[str, int]:
     """The first position by book of leaves appended to several books in one statement."""
     pairs = [(book, raw) for book, raws in leaves.items() for raw in raws]
     async with _refusals():
-        rows = await conn.execute(
-            text(
-                "SELECT w.book, ledger.append(w.book, array_agg(w.raw ORDER BY w.nth)) AS first "
-                "FROM unnest(CAST(:books AS text[]), CAST(:leaves AS bytea[])) "
-                "WITH ORDINALITY AS w(book, raw, nth) GROUP BY w.book"
-            ),
-            {"books": [book for book, _ in pairs], "leaves": [raw for _, raw in pairs]},
+        rows = await driver.fetch(
+            "SELECT w.book, ledger.append(w.book, array_agg(w.raw ORDER BY w.nth)) "
+            "FROM unnest($1::text[], $2::bytea[]) WITH ORDINALITY AS w(book, raw, nth) "
+            "GROUP BY w.book",
+            [book for book, _ in pairs],
+            [raw for _, raw in pairs],
         )
-    return {row.book: row.first for row in rows}
+    return dict(tuple(row) for row in rows)
 
 
 async def open_next_day(conn: AsyncConnection, *, book: str, day: date) -> None:

@@ -37,7 +37,8 @@ class NewConsent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     person    opaque id of the person whose own consent it is, for the class "team" alone
     evidence  SHA-256 in hex of the person's written consent, with `person` only
     version   1, or one more than the version it replaces
-    signed    the firm's statement of kind "consent" over all fields but this and `borrower`
+    signed    the firm's statement of kind "consent": over all the other fields here, null where
+              they are left out, and `borrower`, the firm's own id
     """
 
     consent: str

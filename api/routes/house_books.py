@@ -6,13 +6,14 @@ ledger's questions, as for every book.
 
 import base64
 import secrets
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
 from litestar import Response, post
 from litestar.params import FromPath, JSONBody
 
+from api.database import driver_of
 from api.desk import AtDesk, Desk, IdempotencyKey, Work
 from api.identity import may
 from ledger import house
@@ -110,12 +111,12 @@ async def post_transaction(
 ) -> Response[Receipt]:
     """Post one transaction in a book of your own; the receipt verifies offline."""
 
-    async def use_case(work: Work) -> Receipt:
-        (posted,) = await house.post_own(work.conn, [_asked(work, book, [data], bulk=False)])
+    def receipt(posted: house.Posted) -> Receipt:
         promised = house.promised(posted)
         return Receipt(**promised, promise=_promise(desk, promised))
 
-    return await desk.command(use_case, key=idempotency_key, book=book)
+    asked = _asked(desk, idempotency_key, book, [data], bulk=False)
+    return await desk.post_own(asked, receipt, key=idempotency_key)
 
 
 @post("/v1/books/{book:str}/transactions/batch", guards=[may("post-own")], tags=TAGS)
@@ -127,8 +128,10 @@ async def post_transactions(
 ) -> Response[BulkReceipt]:
     """Post up to 2,000 transactions in a book of your own, all of them or none."""
 
+    asked = _asked(desk, idempotency_key, book, data, bulk=True)
+
     async def use_case(work: Work) -> BulkReceipt:
-        (posted,) = await house.post_own(work.conn, [_asked(work, book, data, bulk=True)])
+        (posted,) = await house.post_own(await driver_of(work.conn), [asked])
         promised = house.promised_in_bulk(posted)
         return BulkReceipt(**promised, promise=_promise(desk, promised))
 
@@ -136,9 +139,9 @@ async def post_transactions(
 
 
 def _asked(
-    work: Work, book: str, transactions: list[OwnTransaction], *, bulk: bool
+    desk: Desk, key: str, book: str, transactions: list[OwnTransaction], *, bulk: bool
 ) -> house.PostOwn:
-    owner = work.actor.institution
+    owner = desk.asker.institution
     return house.PostOwn(
         book=book,
         postings=tuple(
@@ -156,9 +159,9 @@ def _asked(
             for one in transactions
         ),
         bulk=bulk,
-        command=work.command,
-        actor=work.actor,
-        now=work.now,
+        command=desk.command_name(key),
+        actor=desk.asker.actor,
+        now=datetime.now(UTC),
     )
 
 

@@ -224,3 +224,20 @@ async def test_a_wrong_method_is_told_the_right_ones(path: str, shared_house: Ho
         allowed = {name.strip() for name in answer.headers["allow"].split(",")}
         assert allowed == offered | {"OPTIONS"}
         assert problem_of(answer)["code"] == "method-not-allowed"
+
+
+async def test_what_no_route_takes_is_counted_too(shared_house: House) -> None:
+    async def counted() -> dict[str, float]:
+        lines = (await shared_house.http.get("/metrics")).text.splitlines()
+        found = [
+            line.rpartition(" ") for line in lines if line.startswith("liandai_requests_total")
+        ]
+        return {name: float(number) for name, _, number in found}
+
+    before = await counted()
+    await shared_house.http.get("/nowhere")
+    await shared_house.http.request("BREW", "/v1/me")
+    after = await counted()
+    for method, status in (("GET", 404), ("other", 405)):
+        name = f'liandai_requests_total{{method="{method}",status="{status}"}}'
+        assert after[name] == before.get(name, 0) + 1

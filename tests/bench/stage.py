@@ -62,9 +62,7 @@ def stage(books: int) -> Iterator[Stage]:
                     for n in range(books)
                 ]
                 hot = _open(server.url, bank=BANKS[0], name="hot", tokens=tokens)
-                yield Stage(
-                    url=server.url, dsn=asyncpg_dsn(url), keepers=tuple(keepers), hot=hot
-                )
+                yield Stage(url=server.url, dsn=asyncpg_dsn(url), keepers=tuple(keepers), hot=hot)
 
 
 def _board(url: str, operator_token: str) -> dict[str, str]:

@@ -7,17 +7,19 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import text
 
-from api.database import NOBODY, SERVICE, Database, Standing
-from ledger import house, leaves, merkle, store
+from api.database import NOBODY, SERVICE, Database, Standing, driver_of
+from ledger import house, leaves, merkle, publishing, store
 from ledger import service as ledger
 from ledger.entries import Account, Entry, debt
 from ledger.errors import Absent, NotAllowed, WrongInput
 from ledger.house import NotAHouseBook, Posting, PostOwn
 from ledger.leaves import Actor, Leaf
+from ledger.signatures import KeyInMemory
 
 DAY = date(2024, 3, 1)
 ALFA, BETA = Standing("liandai_app", "alfa"), Standing("liandai_app", "beta")
 BOOK, OTHER = "own-alfa-one", "own-alfa-two"
+SIGNER = KeyInMemory(bytes(range(32)))
 
 
 def entries(amount_minor: int = 5, *, party: str = "alfa") -> tuple[Entry, ...]:
@@ -135,10 +137,12 @@ async def test_several_commands_post_to_several_books_at_once(books: Database) -
         asked(posting(4), command="alfa:c"),
     ]
     async with books.transaction(ALFA) as conn:
-        first = await house.post_own(conn, commands)
+        first = await house.post_own(await driver_of(conn), commands)
     assert [(one.book, one.first) for one in first] == [(BOOK, 0), (OTHER, 0), (BOOK, 2)]
     async with books.transaction(ALFA) as conn:
-        (again,) = await house.post_own(conn, [asked(posting(5), command="alfa:d")])
+        (again,) = await house.post_own(
+            await driver_of(conn), [asked(posting(5), command="alfa:d")]
+        )
     assert again.first == 3
     async with books.transaction(SERVICE) as conn:
         for one in (*first, again):
@@ -161,7 +165,7 @@ async def test_one_refused_command_refuses_those_beside_it_and_nothing_is_writte
     for wrong in (asked(late, command="alfa:b"), asked(book="own-beta-one", command="alfa:b")):
         with pytest.raises((WrongInput, Absent)):
             async with books.transaction(ALFA) as conn:
-                await house.post_own(conn, [asked(), wrong])
+                await house.post_own(await driver_of(conn), [asked(), wrong])
     async with books.transaction(ALFA) as conn:
         assert (await ledger.book(conn, book=BOOK)).size == 0
 
@@ -171,10 +175,10 @@ async def test_a_value_date_is_the_open_day_at_the_latest(books: Database, days:
     dated = replace(posting(), value_date=DAY + timedelta(days=days))
     async with books.transaction(ALFA) as conn:
         if days <= 0:
-            await house.post_own(conn, [asked(dated)])
+            await house.post_own(await driver_of(conn), [asked(dated)])
             return
         with pytest.raises(WrongInput) as refused:
-            await house.post_own(conn, [asked(dated)])
+            await house.post_own(await driver_of(conn), [asked(dated)])
         assert refused.value.place == "$.value_date"
 
 
@@ -271,3 +275,25 @@ async def test_a_strangers_house_book_does_not_exist(books: Database) -> None:
         assert [held.book for held in await ledger.books(conn)] == ["fac-1", "own-beta-one"]
         seen = await conn.execute(text("SELECT DISTINCT book_id FROM ledger.participation"))
         assert {row.book_id for row in seen} == {"fac-1", "own-beta-one"}
+
+
+async def test_posting_and_publishing_never_wait_for_one_another(books: Database) -> None:
+    """A row lock that conflicted with foreign keys' would stop the one, or deadlock both."""
+    for book, kind in ((publishing.TOP, "top"), ("registry", "registry")):
+        async with books.transaction(SERVICE) as conn:
+            await ledger.open_book(
+                conn, book=book, purpose=kind, lead=None, members=(), salt=secrets.token_bytes(32)
+            )
+    async with books.transaction(ALFA) as conn:
+        await house.post_own(await driver_of(conn), [asked(command="alfa:before")])
+    async with books.transaction(SERVICE) as publisher, books.transaction(ALFA) as poster:
+        await poster.execute(text("SET LOCAL lock_timeout = '2s'"))
+        await publisher.execute(text("SET LOCAL lock_timeout = '2s'"))
+        await house.post_own(await driver_of(poster), [asked(command="alfa:during")])
+        heads = await publishing.publish(
+            publisher, installation="liandai.test", signer=SIGNER, now=datetime.now(UTC)
+        )
+        assert {head.book: head.size for head in heads}[BOOK] == 1
+        await house.post_own(await driver_of(poster), [asked(command="alfa:after")])
+    async with books.transaction(ALFA) as conn:
+        assert (await ledger.book(conn, book=BOOK)).size == 3

@@ -60,6 +60,24 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, api, syndicat
 $$
 """
 
+CLAIM = """
+CREATE FUNCTION api.claim(p_institution text, p_keys text[])
+RETURNS TABLE (key text, free boolean, request_hash bytea, status smallint, media_type text,
+  body bytea)
+LANGUAGE plpgsql SET search_path = pg_catalog, api AS $$
+DECLARE v_free boolean[];
+BEGIN
+  SELECT array_agg(pg_try_advisory_xact_lock(
+      hashtextextended(p_institution || chr(31) || k.name, 7310577)) ORDER BY k.nth)
+    INTO v_free FROM unnest(p_keys) WITH ORDINALITY AS k(name, nth);
+  -- In a statement of its own, begun after the locks were taken: it sees what whoever held a key
+  -- before us has committed.
+  RETURN QUERY SELECT k.name, k.free, a.request_hash, a.status, a.media_type, a.body
+    FROM unnest(p_keys, v_free) AS k(name, free)
+      LEFT JOIN api.answer a ON a.institution = p_institution AND a.key = k.name;
+END $$
+"""
+
 
 def upgrade() -> None:
     """After the call a token can be looked up by its hash, and by nothing else."""
@@ -107,6 +125,9 @@ def upgrade() -> None:
         "GRANT EXECUTE ON FUNCTION api.who_bears(bytea) "
         "TO liandai_app, liandai_auditor, liandai_service"
     )
+    op.execute(CLAIM)
+    op.execute("REVOKE ALL ON FUNCTION api.claim(text, text[]) FROM PUBLIC")
+    op.execute("GRANT EXECUTE ON FUNCTION api.claim(text, text[]) TO liandai_app, liandai_service")
     op.execute("REVOKE CREATE ON SCHEMA api FROM liandai_ledger")
     op.execute("RESET ROLE")
 

@@ -1,0 +1,134 @@
+"""How postings to house books share transactions while each is answered by itself.
+
+While one transaction of an institution is under way its further postings wait, and together they
+are the next one: the more is asked at once, the fewer commits it takes. A transaction speaks for
+one institution, as every other does, so sharing it shows nobody anything.
+
+Only what nothing stands in the way of is done here. A key known or in flight, a refusal, a lost
+connection: the postings of that transaction go back to the desk, which answers each alone under its
+own key. So every answer is the desk's, and an error is met where it can be told.
+
+    phase                       round trips, however many postings
+    begin, speak for            2
+    claim the keys              1
+    hold, append                2      see `ledger.house`
+    keep the answers, commit    2
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from api import store
+from api.database import Database, Standing
+from ledger import house
+from ledger.errors import Refused, WrongInput
+from ledger.house import Posted, PostOwn
+
+MOST = 128
+"""How many postings one transaction takes: those after them must not wait long."""
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """A posting that waits for its transaction.
+
+    answer   the bytes its poster is answered
+    settled  becomes those bytes once they are committed, or None where it was not done here
+    """
+
+    key: str
+    request_hash: bytes
+    asked: PostOwn
+    answer: Callable[[Posted], bytes]
+    settled: asyncio.Future[bytes | None]
+
+
+class Grouping:
+    """The waiting postings of one process, by the standing they are asked under."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: defaultdict[Standing, list[Waiting]] = defaultdict(list)
+        self._serving: dict[Standing, asyncio.Task[None]] = {}
+
+    async def post(
+        self,
+        standing: Standing,
+        *,
+        key: str,
+        request_hash: bytes,
+        asked: PostOwn,
+        answer: Callable[[Posted], bytes],
+    ) -> bytes | None:
+        """The answer, committed under the key with what it answers; None: nothing was done here.
+
+        None may follow a commit whose acknowledgement was lost. Whoever asks again under the same
+        key is given that commit's answer.
+        """
+        try:
+            house.check_own(asked)
+        except (Refused, WrongInput):
+            return None
+        one = Waiting(
+            key=key,
+            request_hash=request_hash,
+            asked=asked,
+            answer=answer,
+            settled=asyncio.get_running_loop().create_future(),
+        )
+        self._waiting[standing].append(one)
+        if standing not in self._serving:
+            self._serving[standing] = asyncio.create_task(self._serve(standing))
+        return await one.settled
+
+    async def _serve(self, standing: Standing) -> None:
+        """Transaction after transaction until none of the standing's postings waits."""
+        try:
+            while waiting := self._waiting.pop(standing, None):
+                if len(waiting) > MOST:
+                    self._waiting[standing] = waiting[MOST:]
+                await self._settle(standing, waiting[:MOST])
+        finally:
+            del self._serving[standing]
+
+    async def _settle(self, standing: Standing, group: Sequence[Waiting]) -> None:
+        answers: dict[Waiting, bytes] = {}
+        try:
+            answers = await self._commit(standing, group)
+        except Exception:  # noqa: S110  the desk asks again, alone, and meets the error there
+            pass
+        finally:
+            for one in group:
+                if not one.settled.done():
+                    one.settled.set_result(answers.get(one))
+
+    async def _commit(self, standing: Standing, group: Sequence[Waiting]) -> dict[Waiting, bytes]:
+        """The answers of those whose keys were free, by posting; all of them are committed."""
+        first_of = {one.key: one for one in reversed(group)}
+        async with self._database.driver_transaction(standing) as driver:
+            claims = await store.claim(
+                driver, institution=standing.institution, keys=sorted(first_of)
+            )
+            done = [first_of[claim.key] for claim in claims if claim.free and claim.status is None]
+            if not done:
+                return {}
+            places = await house.post_own(driver, [one.asked for one in done])
+            answers = {one: one.answer(posted) for one, posted in zip(done, places, strict=True)}
+            await store.add_answers(
+                driver,
+                [
+                    store.Answer(
+                        institution=standing.institution,
+                        key=one.key,
+                        request_hash=one.request_hash,
+                        status=201,
+                        media_type="application/json",
+                        body=body,
+                        answered_at=one.asked.now,
+                    )
+                    for one, body in answers.items()
+                ],
+            )
+        return answers

@@ -1,0 +1,129 @@
+"""An installation in which much has happened: every table holds rows of several institutions."""
+
+import time
+
+import asyncpg
+from msgspec.structs import replace
+
+from api.settings import asyncpg_dsn
+from ledger import notes
+from ledger.signatures import key_id
+from tests.api import test_disclosure as rooms
+from tests.facility_house import Deal, formed
+from tests.house import FIRST_DAY, House
+from tests.stories import table
+from tests.syndicate.facility_case import DEAL_2, WAN
+
+FACILITY = replace(DEAL_2, signed_on=DEAL_2.signed_on.replace(day=1))
+PURPOSE = rooms.DEAL
+LEFT, LEFT_AT = "expert", 4
+"""Somebody who took part in the facility's book and left after so many leaves."""
+
+
+async def populate(house: House) -> None:
+    """A facility with money in it, three negotiations, own books, consents, refusals."""
+    deal: Deal = await formed(house, FACILITY)
+    await deal.fund("d1", 3000 * WAN)
+    again = {"contract_no": "again", "document_sha256": "a" * 64}
+    await house["cib-officer"].post(f"{deal.path}/contracts", again, expect=409)
+    for bank in ("hzbank", "cib"):
+        figures = {
+            "as_of": "2024-01-01",
+            "net_capital_minor": 500_00000000_00,
+            "tier1_minor": 450_00000000_00,
+            "illustrative": True,
+        }
+        await house[f"{bank}-risk"].post("/v1/capital", figures)
+        await _keep_own_book(house, bank)
+    await _consent(house)
+    await _negotiate(house)
+    await _sit_down(house)
+    await _revoke(house)
+    await house.publish()
+    await _cosign(house)
+
+
+async def add_what_has_no_route(house: House) -> None:
+    """A cosignature of a book's own head, and somebody who left a book, by the database's owner."""
+    conn = await asyncpg.connect(asyncpg_dsn(house.database_url))
+    try:
+        await conn.execute(
+            "INSERT INTO ledger.cosignature SELECT book_id, size, 'cib', 'line', published_at "
+            "FROM ledger.checkpoint WHERE book_id = $1",
+            FACILITY.facility,
+        )
+        await conn.execute(
+            "INSERT INTO ledger.participation VALUES ($1, $2, 'member', $3)",
+            FACILITY.facility,
+            LEFT,
+            LEFT_AT,
+        )
+    finally:
+        await conn.close()
+
+
+async def _keep_own_book(house: House, bank: str) -> None:
+    book = f"own-{bank}-recon"
+    operations = house[f"{bank}-operations"]
+    await operations.post("/v1/books", {"book": book})
+    entries = [
+        {"code": code, "ref": "", "currency": "CNY", "amount_minor": amount}
+        for code, amount in (("cash", 5), ("suspense", -5))
+    ]
+    body = {"value_date": FIRST_DAY.isoformat(), "reference": "n-1", "entries": entries}
+    await operations.post(f"/v1/books/{book}/transactions", body)
+
+
+async def _consent(house: House) -> None:
+    for number, bank in enumerate(("hzbank", "cib", "czbank"), 1):
+        await rooms.give(house, rooms.words(f"c{number}", bank))
+    await rooms.withdraw(house, "c3")
+    await rooms.give(house, rooms.words("c4", "cib", classes=["orders"], version=2))
+    for item, field in (("revenue", "financials"), ("backlog", "orders"), ("patents", "credit")):
+        fact = rooms.fact(item, 5, field_class=field)
+        await rooms.offer(house, "yunshen-borrower", fact)
+    await rooms.offer(house, "cib-officer", rooms.fact("score", 7, field_class="credit"))
+    await rooms.read(house, "hzbank-officer", ["financials"])
+    await rooms.read(house, "czbank-officer", ["financials"], expect=403)
+
+
+async def _negotiate(house: House) -> None:
+    """Two deals with quotes in them, under different leads."""
+    for deal, borrower, lead in (
+        ("neg-one", "yunshen", "hzbank"),
+        ("neg-two", "qinghe", "cib"),
+    ):
+        await table.consents(house, borrower=borrower, negotiation=deal)
+        await table.mandate(house, borrower=borrower, lead=lead, negotiation=deal)
+        await table.seat(house, lead=lead, negotiation=deal)
+        terms = table.terms_of(target_minor=3000 * WAN, lot_minor=10 * WAN)
+        await table.agree(house, lead=lead, negotiation=deal, terms=terms)
+        await table.quote(house, lead=lead, negotiation=deal)
+
+
+async def _sit_down(house: House) -> None:
+    """A third deal, in which nothing is on the table yet."""
+    deal = "neg-three"
+    await table.consents(house, borrower="yunshen", negotiation=deal)
+    mandate = {
+        **table.mandate_of("yunshen", "hzbank", negotiation=deal),
+        "project": "equipment",
+    }
+    signed = house.sign("yunshen", "mandate", mandate)
+    await house["yunshen-borrower"].post("/v1/negotiations", {"mandate": mandate, "signed": signed})
+    await table.seat(house, lead="hzbank", negotiation=deal)
+
+
+async def _revoke(house: House) -> None:
+    operator = house["operator"]
+    await operator.send("DELETE", "/v1/people/cib-risk/tokens", key=None, expect=200)
+    keys = f"/v1/institutions/expert/keys/{key_id(house.keys['expert'].public)}"
+    await operator.send("DELETE", keys, key=None, expect=200)
+
+
+async def _cosign(house: House) -> None:
+    note = (await house.http.get("/v1/log/checkpoint")).content
+    size = notes.read_checkpoint_text(notes.read_note(note).text).size
+    line = notes.cosign(note, name="cib", signer=house.keys["cib"], time=int(time.time()))
+    body = {"size": size, "line": line.decode()}
+    await house["cib-operations"].post("/v1/log/cosignatures", body)

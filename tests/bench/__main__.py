@@ -1,0 +1,45 @@
+"""`python -m tests.bench [posting|starting|computing]...`: measure, and print ratios.
+
+One run takes under three minutes; LIANDAI_BENCH_SHORT=1 takes less, and its figures say less. Only
+ratios taken in one run mean anything: machines differ, and so does one machine from hour to hour.
+"""
+
+import asyncio
+import os
+import platform
+import sys
+import time
+
+from tests.bench import computing, posting, starting
+from tests.bench.figures import SHORT
+from tests.bench.stage import stage
+
+SECTIONS = ("posting", "starting", "computing")
+
+
+def main(wanted: list[str]) -> int:
+    unknown = set(wanted) - set(SECTIONS)
+    if unknown:
+        print(f"bench: sections are {', '.join(SECTIONS)}", file=sys.stderr)
+        return 2
+    begun = time.monotonic()
+    print(
+        f"{os.cpu_count()} cores, Python {platform.python_version()}, load "
+        f"{os.getloadavg()[0]:.1f} at the start{', short' if SHORT else ''}; "
+        "clients, server and PostgreSQL share the machine"
+    )
+    for section in wanted or SECTIONS:
+        match section:
+            case "posting":
+                with stage(64) as house:
+                    asyncio.run(posting.measured(house))
+            case "starting":
+                starting.measured()
+            case "computing":
+                computing.measured()
+    print(f"\nload {os.getloadavg()[0]:.1f} at the end, {time.monotonic() - begun:.0f} s in all")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
