@@ -175,8 +175,8 @@ async def _owner(url: str) -> AsyncIterator[AsyncConnection]:
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) == "42501":
             raise SchemaMismatch(
-                "the database's login may not set up the schema: it needs CREATE on the database "
-                f"and CREATEROLE ({error.orig})"
+                "the database's login may not set up the schema: it must own the database and have "
+                f"CREATEROLE ({error.orig})"
             ) from error
         raise
     finally:

@@ -31,6 +31,11 @@ MOST = 128
 """How many postings one transaction takes: those after them must not wait long."""
 
 
+LINGER_SECONDS = 0.002
+"""How long the next transaction waits after a shared one: who was answered together is about to ask
+again together. Whoever posts alone never waits."""
+
+
 class Waiting(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A posting that waits for its transaction.
 
@@ -90,6 +95,8 @@ class Grouping:
                 if len(waiting) > MOST:
                     self._waiting[standing] = waiting[MOST:]
                 await self._settle(standing, waiting[:MOST])
+                if len(waiting) > 1:
+                    await asyncio.sleep(LINGER_SECONDS)
         finally:
             del self._serving[standing]
 

@@ -47,9 +47,7 @@ ROLES = {
 class Caller:
     """One person's token, key and numbering of commands."""
 
-    def __init__(
-        self, http: AsyncClient, *, person: str, institution: str, token: str
-    ) -> None:
+    def __init__(self, http: AsyncClient, *, person: str, institution: str, token: str) -> None:
         self.http = http
         self.person = person
         self.institution = institution
@@ -93,9 +91,7 @@ class Caller:
 class House:
     """The installation, its people by id, and the private keys its institutions sign with."""
 
-    def __init__(
-        self, http: AsyncClient, installation: Installation, database_url: str
-    ) -> None:
+    def __init__(self, http: AsyncClient, installation: Installation, database_url: str) -> None:
         self.http = http
         self.installation = installation
         self.database_url = database_url

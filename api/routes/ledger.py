@@ -326,6 +326,8 @@ async def records(
 ) -> Records:
     """What the book records, in log order: facts, refusals, seals of days, consents, keys."""
     page = _page(limit)
+    if kind is not None and kind not in evidence.ALL_KINDS:
+        raise WrongInput("kind", f"one of {', '.join(evidence.ALL_KINDS)}")
 
     async def question(conn: AsyncConnection) -> Records:
         await ledger.book(conn, book=book)

@@ -8,7 +8,7 @@ from litestar import Response
 from api import desk as counter
 from ledger.signatures import Statement
 from negotiation import service
-from negotiation.facts import BookMode, Decision
+from negotiation.facts import BookMode, Decision, RuleFinding
 from negotiation.mandate import Mandate
 from negotiation.moves import Move
 from negotiation.quotes import Quote, Step
@@ -161,7 +161,10 @@ class SheetOrder(_Body, frozen=True, kw_only=True):
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """A negotiation as its participants see it."""
+    """A negotiation as its participants see it.
+
+    checks  what each bank's rule packs found, without figures that are private to it
+    """
 
     negotiation: str
     borrower: str
@@ -181,6 +184,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     clearing_spread_bp: int | None
     allocation: dict[str, int] | None
     agreement: str | None
+    checks: dict[str, tuple[RuleFinding, ...]]
     drafted: tuple[str, ...]
     decided: dict[str, str]
     facility: str | None
@@ -209,6 +213,7 @@ def seen(state: Negotiation) -> Seen:
         clearing_spread_bp=None if state.clearing is None else state.clearing.spread_bp,
         allocation=None if state.clearing is None else dict(state.clearing.allocation),
         agreement=service.agreement_of(state),
+        checks={bank: fact.findings for bank, fact in state.checks.items()},
         drafted=tuple(state.drafts),
         decided={bank: fact.outcome for bank, fact in state.decisions.items()},
         facility=None if state.sheet is None else state.sheet.facility,

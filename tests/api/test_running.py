@@ -8,17 +8,29 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
 import pytest
 from alembic import command
 from sqlalchemy import Connection, text
+from sqlalchemy.engine import make_url
 
 from api import embedded, running
-from api.database import SchemaMismatch, _alembic, _owner, clear_demo, migrate, purpose
+from api.database import (
+    Database,
+    SchemaMismatch,
+    _alembic,
+    _owner,
+    clear_demo,
+    migrate,
+    purpose,
+)
 from api.demo.run import FIRST_DAY, NAME, _database
+from api.founding import found
 from api.settings import Settings, asyncpg_dsn
+from ledger.signatures import KeyInMemory
 from tests.conftest import TEMPLATE
 from tests.given import ROOT
 
@@ -160,8 +172,6 @@ def wait_for(port: int, *, up: bool) -> None:
 @pytest.fixture
 async def bare_url(server_url: str) -> str:
     """An empty database, not migrated."""
-    from sqlalchemy.engine import make_url
-
     name = f"liandai_bare_{time.monotonic_ns()}"
     conn = await asyncpg.connect(asyncpg_dsn(server_url))
     await conn.execute(f'CREATE DATABASE "{name}"')
@@ -205,3 +215,28 @@ def test_the_demo_never_clears_a_production_installation(bare_url: str, home: Pa
     said = one_line(run("demo", env=environment(home, LIANDAI_DATABASE_URL=bare_url)))
     assert "production" in said
     assert asyncio.run(purpose(bare_url)) == "production"
+
+
+async def test_a_login_that_owns_its_database_and_may_make_roles_is_enough(home: Path) -> None:
+    """No superuser in production: on a fresh server, as the operator's guide says."""
+    with embedded.start(home, say=lambda _line: None) as server:
+        conn = await asyncpg.connect(server.raw_dsn("postgres"))
+        await conn.execute("CREATE ROLE plain LOGIN NOSUPERUSER CREATEROLE PASSWORD 'plain'")
+        await conn.execute("CREATE DATABASE theirs OWNER plain")
+        await conn.close()
+        own = make_url(server.dsn("theirs")).set(username="plain", password="plain")
+        url = own.render_as_string(hide_password=False)
+        assert (await migrate(url))[0] is None
+        database = Database(url, pool_size=1, statement_timeout_ms=30_000)
+        try:
+            founded = await found(
+                database,
+                name="liandai.test",
+                purpose="production",
+                signer=KeyInMemory(bytes(range(32))),
+                first_day=FIRST_DAY,
+                now=datetime.now(UTC),
+            )
+        finally:
+            await database.close()
+        assert founded is not None

@@ -13,7 +13,11 @@ depends_on = None
 
 ROLES = """
 DO $$
-DECLARE name text;
+DECLARE
+  name text;
+  -- Since PostgreSQL 16 whoever makes a role may grant it, and may not yet become it.
+  may_become text := CASE WHEN current_setting('server_version_num')::int >= 160000
+    THEN 'SET' ELSE 'MEMBER' END;
 BEGIN
   FOREACH name IN ARRAY ARRAY[
     'liandai_owner', 'liandai_ledger', 'liandai_app', 'liandai_auditor', 'liandai_service'
@@ -26,7 +30,7 @@ BEGIN
       END;
     END IF;
     IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
-       AND NOT pg_has_role(current_user, name, 'MEMBER') THEN
+       AND NOT pg_has_role(current_user, name, may_become) THEN
       EXECUTE format('GRANT %I TO %I', name, current_user);
     END IF;
   END LOOP;
@@ -273,7 +277,8 @@ BEGIN
   IF NOT ledger.may_write(p_book) THEN
     RAISE EXCEPTION 'no such book' USING ERRCODE = 'LD404';
   END IF;
-  RETURN QUERY SELECT b.open_day, b.size FROM ledger.book b WHERE b.book_id = p_book FOR NO KEY UPDATE;
+  RETURN QUERY SELECT b.open_day, b.size FROM ledger.book b WHERE b.book_id = p_book
+    FOR NO KEY UPDATE;
 END $$
 """
 
