@@ -145,11 +145,14 @@ def test_the_server_stops_cleanly_at_sigterm(home: Path) -> None:
         [LIANDAI, "serve"],
         env=environment(home, LIANDAI_PORT=str(port)),
         cwd=ROOT,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
-    wait_for(port, up=True)
-    serving.terminate()
-    assert serving.wait(timeout=30) == 0
+    assert serving.stderr is not None
+    with serving.stderr as said:
+        assert any("serving at" in line for line in said)
+        serving.terminate()
+        assert serving.wait(timeout=30) == 0
     wait_for(port, up=False)
 
 
