@@ -21,7 +21,14 @@ def say(line: str) -> None:
 
 
 def serve(*, demo: bool) -> None:
-    """The installation answers until SIGINT or SIGTERM."""
+    """The installation answers until SIGINT or SIGTERM; to be stopped is no error."""
+    try:
+        _serve(demo=demo)
+    except KeyboardInterrupt:
+        say("stopped")
+
+
+def _serve(*, demo: bool) -> None:
     if demo:
         from api.demo.run import serve_demo
 
@@ -47,12 +54,8 @@ def serve(*, demo: bool) -> None:
 
 
 def until_stopped(server: running.Running) -> None:
-    """Returns at SIGINT or SIGTERM. Raises ServerFailed where the server ends by itself."""
-    try:
-        code = server.process.wait()
-    except KeyboardInterrupt:
-        say("stopping")
-        return
+    """Waits for SIGINT or SIGTERM, which `serve` answers. Raises ServerFailed before either."""
+    code = server.process.wait()
     raise running.ServerFailed(f"the server ended (exit {code})")
 
 
