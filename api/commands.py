@@ -72,7 +72,7 @@ def migrate() -> dict[str, Any]:
 def bundle(*, books: tuple[str, ...], out: Path) -> dict[str, Any]:
     """{"files", "bytes", "out"}: the bundle's files stand in the new folder."""
     settings = read_settings()
-    with running.database(settings, say=say) as url:
+    with running.database(settings, say=say, new=False) as url:
         if asyncio.run(purpose(url)) is None:
             raise running.ServerFailed("the database holds no installation yet")
         files = asyncio.run(_bundle(url, settings, books))
@@ -104,7 +104,7 @@ def audit() -> dict[str, Any]:
     from api.auditing import audit_database
 
     settings = read_settings()
-    with running.database(settings, say=say) as url:
+    with running.database(settings, say=say, new=False) as url:
         return asyncio.run(audit_database(url, settings))
 
 

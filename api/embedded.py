@@ -196,6 +196,11 @@ def start(
         )
 
 
+def holds_data(home: Path) -> bool:
+    """Whether a server has been started on this home before; nothing is made by asking."""
+    return (home / "elsewhere").is_symlink() or any(home.glob("pg[0-9][0-9]"))
+
+
 def discard(home: Path) -> None:
     """The home and its database are gone for ever, wherever the data was; others' files stay.
 

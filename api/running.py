@@ -51,6 +51,16 @@ class DatabaseUnreachable(LiandaiError):
         super().__init__(f"the database of LIANDAI_DATABASE_URL does not let us in: {why}")
 
 
+class NothingHere(LiandaiError):
+    """The home folder holds no database yet, and the command only looks at one."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(
+            f"no installation in {home}: `liandai serve` makes one, or set LIANDAI_HOME or "
+            "LIANDAI_DATABASE_URL to one that is there"
+        )
+
+
 class ServerFailed(LiandaiError):
     """The server process ended, or did not answer in time; its log says why."""
 
@@ -66,12 +76,17 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextmanager
-def database(settings: Settings, *, say: Say) -> Iterator[str]:
-    """The SQLAlchemy URL of a database that is up while the context lasts."""
+def database(settings: Settings, *, say: Say, new: bool = True) -> Iterator[str]:
+    """The SQLAlchemy URL of a database that is up while the context lasts.
+
+    new  an empty one is made where the home folder holds none; else NothingHere is raised
+    """
     if settings.database_url is not None:
         asyncio.run(_check_reachable(settings.database_url))
         yield settings.database_url
         return
+    if not new and not embedded.holds_data(settings.home):
+        raise NothingHere(settings.home)
     with embedded.start(settings.home, root_runs_as=settings.pg_user, say=say) as server:
         asyncio.run(_ensure_database(server.raw_dsn("postgres")))
         yield server.dsn(DATABASE)

@@ -86,6 +86,14 @@ def test_a_second_program_on_the_same_home_is_told_who_holds_it(home: Path) -> N
     assert str(os.getpid()) in said
 
 
+@pytest.mark.parametrize("command", ["audit", "bundle"])
+def test_a_command_that_only_looks_makes_no_database(home: Path, command: str) -> None:
+    arguments = (command, "--out", str(home / "out")) if command == "bundle" else (command,)
+    said = one_line(run(*arguments, env=environment(home)))
+    assert f"no installation in {home}" in said
+    assert not home.exists()
+
+
 def test_a_demo_beside_another_program_takes_a_home_of_its_own(home: Path) -> None:
     settings = Settings(home=home)
     if settings.database_url is not None:
