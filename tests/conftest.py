@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
@@ -65,6 +66,24 @@ def template(server_url: str) -> Iterator[str]:
     asyncio.run(make())
     yield TEMPLATE
     asyncio.run(_run(server_url, f'DROP DATABASE IF EXISTS "{TEMPLATE}" WITH (FORCE)'))
+
+
+@contextmanager
+def empty_database(server_url: str) -> Iterator[str]:
+    """The URL of an empty database, not migrated, which is gone afterwards."""
+    name = f"liandai_bare_{uuid.uuid4().hex[:12]}"
+    asyncio.run(_run(server_url, f'CREATE DATABASE "{name}"'))
+    try:
+        yield _named(server_url, name)
+    finally:
+        asyncio.run(_run(server_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+
+
+@pytest.fixture(scope="module")
+def bare_url(server_url: str) -> Iterator[str]:
+    """An empty database, not migrated, one a module."""
+    with empty_database(server_url) as url:
+        yield url
 
 
 @pytest.fixture

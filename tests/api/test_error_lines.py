@@ -69,9 +69,9 @@ def test_a_wrong_password_is_one_line_that_does_not_repeat_it(
 def test_a_bundle_of_an_empty_database_is_refused_and_leaves_no_folder(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-    server_url: str,
+    bare_url: str,
     home: Path,
 ) -> None:
-    line = said(capsys, monkeypatch, server_url, "bundle", "--out", str(home / "bundle"))
+    line = said(capsys, monkeypatch, bare_url, "bundle", "--out", str(home / "bundle"))
     assert line == "liandai: the database holds no installation yet\n"
     assert not (home / "bundle").exists()

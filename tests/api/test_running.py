@@ -29,9 +29,9 @@ from api.database import (
 )
 from api.demo.run import FIRST_DAY, NAME, _database
 from api.founding import found
-from api.settings import Settings, asyncpg_dsn
+from api.settings import Settings
 from ledger.signatures import KeyInMemory
-from tests.conftest import TEMPLATE
+from tests.conftest import empty_database
 from tests.given import ROOT
 
 LIANDAI = Path(sys.executable).parent / "liandai"
@@ -181,14 +181,10 @@ def wait_for(port: int, *, up: bool) -> None:
 
 
 @pytest.fixture
-async def bare_url(server_url: str) -> str:
-    """An empty database, not migrated."""
-    name = f"liandai_bare_{time.monotonic_ns()}"
-    conn = await asyncpg.connect(asyncpg_dsn(server_url))
-    await conn.execute(f'CREATE DATABASE "{name}"')
-    await conn.close()
-    assert name != TEMPLATE
-    return make_url(server_url).set(database=name).render_as_string(hide_password=False)
+def bare_url(server_url: str) -> Iterator[str]:
+    """An empty database, not migrated, one a test."""
+    with empty_database(server_url) as url:
+        yield url
 
 
 async def test_an_older_schema_is_brought_up_and_a_newer_one_is_refused(bare_url: str) -> None:

@@ -10,18 +10,21 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from api import embedded
 from api.bundles import read_folder
+from api.settings import asyncpg_dsn
 from ledger import bundle as bundles
 from ledger import notes
 from ledger.notes import read_policy
 from ledger.signatures import KeyInMemory
 from ledger.verify import verify
 from syndicate.risk.share import answer
+from tests.conftest import empty_database
 from tests.given import ROOT
 
 LIANDAI = Path(sys.executable).parent / "liandai"
@@ -41,10 +44,14 @@ class DemoRun:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory, server_url: str) -> Iterator[DemoRun]:
-    """The demo, run once on a database of this session's server or an embedded one."""
+    """The demo, run once: on a database of its own on the server that is given, or embedded."""
     home = tmp_path_factory.mktemp("demo")
     environment = {**os.environ, "LIANDAI_HOME": str(home)}
-    try:
+    with ExitStack() as held:
+        held.callback(embedded.discard, home)
+        if os.environ.get("LIANDAI_DATABASE_URL"):
+            url = held.enter_context(empty_database(server_url))
+            environment["LIANDAI_DATABASE_URL"] = asyncpg_dsn(url)
         done = subprocess.run(
             [LIANDAI, "demo"],
             env=environment,
@@ -56,8 +63,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory, server_url: str) -> Iterator[
         )
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         yield DemoRun(home, done.stdout)
-    finally:
-        embedded.discard(home)
 
 
 def run(*arguments: object) -> tuple[int, dict[str, object]]:
