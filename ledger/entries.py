@@ -102,7 +102,13 @@ def check_whole(transaction: Transaction) -> None:
 
 
 def _check_entry(entry: Entry, *, place: str) -> None:
-    account = entry.account
+    check_account(entry.account, place=place)
+    if entry.amount_minor == 0 or abs(entry.amount_minor) > MAX_MINOR:
+        raise WrongInput(f"{place}.amount_minor", f"an amount other than 0, at most {MAX_MINOR}")
+
+
+def check_account(account: Account, *, place: str) -> None:
+    """Nothing: the account is named as one can be. Raises WrongInput with the field's place."""
     for field in ("party", "code"):
         if _NAME.fullmatch(getattr(account, field)) is None:
             raise WrongInput(f"{place}.{field}", "a lower-case name of at most 80 characters")
@@ -118,8 +124,6 @@ def _check_entry(entry: Entry, *, place: str) -> None:
         )
     if account.party == account.counterparty:
         raise WrongInput(f"{place}.counterparty", "another party than the account's own")
-    if entry.amount_minor == 0 or abs(entry.amount_minor) > MAX_MINOR:
-        raise WrongInput(f"{place}.amount_minor", f"an amount other than 0, at most {MAX_MINOR}")
 
 
 def mirror(account: Account) -> Account:

@@ -1,9 +1,10 @@
 """What one book's log comes to when its stored leaves are taken again, one by one, from the first.
 
 Every leaf must be canonical, in its place and allowed there: an id stands once, a correction names
-an earlier leaf, the booking date is the open day, a transaction is whole, a seal is the root of
-what stands before it, a key event is possible, a signed statement holds. The balances that result
-are the only balances there are (I1, I3, I10, I13). It trusts no stored hash, balance or signature,
+an earlier leaf, the booking date is the open day, a transaction is whole, a pending resolves once
+and a limit holds (`journal`), a seal is the root of what stands before it, a key event is possible,
+a signed statement holds. The balances that result are the only balances there are (I1, I3, I6, I8,
+I9, I10, I13). It trusts no stored hash, balance or signature,
 and it reads no file and no database.
 
 **Which key speaks when.** A statement must be by a key that the registry has registered, by the
@@ -19,9 +20,10 @@ import msgspec
 
 from ledger import merkle, notes, seals, signatures
 from ledger.documents import MAX_DEPTH, MAX_SAFE_INTEGER, canonical, convert
-from ledger.entries import Account, Entry, Transaction, check_whole
+from ledger.entries import Account, Entry, check_whole
 from ledger.errors import WrongInput
-from ledger.leaves import KINDS, VERSION, Actor
+from ledger.journal import Journal
+from ledger.leaves import POSTED, WITH_ENTRIES, Actor, Leaf, check_version
 from ledger.money import format_amount
 
 TOP: Final = "top"
@@ -53,6 +55,8 @@ class StoredLeaf(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     recorded_at: datetime
     actor: Actor
     corrects: str | None
+    of: str | msgspec.UnsetType | None = msgspec.UNSET
+    expires_at: datetime | msgspec.UnsetType | None = msgspec.UNSET
 
 
 _DECODER = msgspec.json.Decoder(StoredLeaf)
@@ -74,10 +78,10 @@ def read_leaf(raw: bytes) -> StoredLeaf:
         raise WrongInput("$", f"the JSON of a leaf ({error})") from error
     if written != raw:
         raise WrongInput("$", "the canonical JSON of a leaf (RFC 8785)")
-    if leaf.v != VERSION or leaf.kind not in KINDS:
-        raise WrongInput("$.kind", f"version {VERSION} and a kind of {', '.join(KINDS)}")
-    if leaf.recorded_at.utcoffset() != timedelta(0):
-        raise WrongInput("$.recorded_at", "a time in UTC")
+    check_version(kind=leaf.kind, version=leaf.v, fields=(leaf.of, leaf.expires_at))
+    for name, time in (("recorded_at", leaf.recorded_at), ("expires_at", leaf.expires_at)):
+        if isinstance(time, datetime) and time.utcoffset() != timedelta(0):
+            raise WrongInput(f"$.{name}", "a time in UTC")
     if "\x00" in leaf.id + leaf.actor.institution + leaf.actor.user:
         raise WrongInput("$", "text without NUL")
     return leaf
@@ -86,6 +90,7 @@ def read_leaf(raw: bytes) -> StoredLeaf:
 class Replay:
     """One book while its leaves are taken in log order.
 
+    journal   what is posted, pending, limited and reversed after the leaves taken
     keys      for the registry, none to begin with; for other books, those its replay ended with
     heads     for the top log: the published heads of each book, with their positions
     checked   how many of what was found to hold
@@ -93,7 +98,7 @@ class Replay:
 
     def __init__(self, book: str, *, salt: bytes, keys: signatures.Keys) -> None:
         self.book, self.keys = book, keys
-        self.balances: dict[Account, int] = {}
+        self.journal = Journal()
         self.heads: defaultdict[str, list[tuple[int, notes.Head]]] = defaultdict(list)
         self.checked: Counter[str] = Counter()
         self.entries = 0
@@ -104,6 +109,11 @@ class Replay:
         self._last_booking = date.min
         self._frontier = merkle.EMPTY
         self._pending: list[bytes] = []
+
+    @property
+    def balances(self) -> dict[Account, int]:
+        """What is posted, of every account that a posted entry ever touched."""
+        return self.journal.balances
 
     @property
     def size(self) -> int:
@@ -135,8 +145,8 @@ class Replay:
         leaf = read_leaf(raw)
         self._check_place(leaf)
         match leaf.kind:
-            case "transaction":
-                self._take_transaction(leaf)
+            case "transaction" | "pending" | "posting" | "void" | "reversal" | "account":
+                self._take_entries(leaf)
             case "seal":
                 self._take_seal(leaf)
             case "head":
@@ -162,27 +172,19 @@ class Replay:
             raise WrongInput("$.booking_date", f"an open day, {self.seal.day} is sealed")
         if leaf.booking_date < self._last_booking:
             raise WrongInput("$.booking_date", f"a day from {self._last_booking} on")
-        if (leaf.kind == "transaction") != bool(leaf.entries):
-            raise WrongInput("$.entries", "entries on a transaction, and only there")
+        if leaf.entries and leaf.kind not in WITH_ENTRIES:
+            raise WrongInput("$.entries", f"entries on {', '.join(WITH_ENTRIES)}, and only there")
         if self.book == TOP and leaf.kind not in ("head", "seal"):
             raise WrongInput("$.kind", "heads and seals in the top log")
 
-    def _take_transaction(self, leaf: StoredLeaf) -> None:
-        entries = tuple(
-            Entry(
-                Account(line.party, line.code, line.counterparty, line.ref, line.currency),
-                line.amount_minor,
-            )
-            for line in leaf.entries
-        )
-        check_whole(
-            Transaction(value_date=leaf.value_date, entries=entries, corrects=leaf.corrects)
-        )
-        balances = self.balances
-        for entry in entries:
-            balances[entry.account] = balances.get(entry.account, 0) + entry.amount_minor
-        self.entries += len(entries)
-        self.checked["transactions whole, debts mirrored"] += 1
+    def _take_entries(self, leaf: StoredLeaf) -> None:
+        one = stored_as_leaf(leaf)
+        if one.kind in WITH_ENTRIES:
+            check_whole(one.transaction)
+        self.journal.take(one)
+        if one.kind in POSTED:
+            self.entries += len(one.entries)
+        self.checked[_FOUND[one.kind]] += 1
 
     def _take_seal(self, leaf: StoredLeaf) -> None:
         seal = convert(leaf.subject, seals.DaySeal, place="$.subject")
@@ -223,6 +225,40 @@ class Replay:
             statement = convert(value, signatures.Statement, place="$.subject…signed")
             signatures.check_statement(statement, keys=self.keys, at=leaf.recorded_at)
             self.checked["signed statements"] += 1
+
+
+_FOUND: Final = {
+    "transaction": "transactions whole, debts mirrored",
+    "pending": "pendings within their accounts' limits",
+    "posting": "pendings posted once, at most what was pending",
+    "void": "pendings voided once",
+    "reversal": "reversals that mirror what they reverse, once",
+    "account": "terms of accounts, counted with what is pending",
+}
+
+
+def stored_as_leaf(stored: StoredLeaf) -> Leaf:
+    """The leaf that these stored fields are."""
+    return Leaf(
+        book=stored.book,
+        kind=stored.kind,
+        leaf_id=stored.id,
+        subject=stored.subject,
+        entries=tuple(
+            Entry(
+                Account(line.party, line.code, line.counterparty, line.ref, line.currency),
+                line.amount_minor,
+            )
+            for line in stored.entries
+        ),
+        value_date=stored.value_date,
+        booking_date=stored.booking_date,
+        recorded_at=stored.recorded_at,
+        actor=stored.actor,
+        corrects=stored.corrects,
+        of=None if stored.of is msgspec.UNSET else stored.of,
+        expires_at=None if stored.expires_at is msgspec.UNSET else stored.expires_at,
+    )
 
 
 def _walk(value: Any, *, place: str, depth: int, statements: list[Any]) -> None:

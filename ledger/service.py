@@ -20,10 +20,10 @@ from ledger import leaves, merkle, seals, store
 from ledger.documents import canonical
 from ledger.entries import Account, Entry, check_whole
 from ledger.errors import Absent, Conflict, WrongInput
+from ledger.journal import check_shape
 from ledger.leaves import Actor, Leaf
 
-SYSTEM = Actor(institution="liandai", user="system")
-"""Who acts when the clock does."""
+SYSTEM = leaves.SYSTEM
 
 FACT_KINDS = ("transaction", "record")
 
@@ -130,8 +130,9 @@ async def append(conn: AsyncConnection, batch: Sequence[Leaf]) -> list[int]:
     if len({leaf.book for leaf in batch}) != 1:
         raise WrongInput("$.book", "leaves of one book")
     for leaf in batch:
-        if leaf.kind not in leaves.KINDS or (leaf.kind == "transaction") != bool(leaf.entries):
-            raise WrongInput("$.kind", "entries on a transaction, and only there")
+        if leaf.kind not in leaves.KINDS:
+            raise WrongInput("$.kind", f"one of {', '.join(leaves.KINDS)}")
+        check_shape(leaf)
         if leaf.entries:
             check_whole(leaf.transaction)
     first = await store.append(
