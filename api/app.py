@@ -25,7 +25,7 @@ from api.installation import Installation
 from api.openapi import openapi_config
 from api.requests import RequestIds, StrictRequest, read_strictly
 from api.routes import BULK_ROUTES, ROUTES
-from ledger import publishing
+from ledger import moves, publishing
 from ledger.errors import LiandaiError
 
 STATIC = Path(__file__).parent / "static"
@@ -46,8 +46,24 @@ async def publish_now(installation: Installation) -> None:
         )
 
 
+async def sweep_now(installation: Installation) -> int:
+    """Every pending whose end is reached is voided, each book by itself; how many were."""
+    database, now = installation.database, datetime.now(UTC)
+    async with database.transaction(SERVICE, read_only=True) as conn:
+        books = await moves.books_with_expired(conn, now=now)
+    voided = 0
+    for book in books:
+        async with database.transaction(SERVICE) as conn:
+            voided += await moves.void_expired(conn, book=book, now=now)
+    return voided
+
+
 async def _keep_publishing(installation: Installation, stopping: asyncio.Event) -> None:
     while not stopping.is_set():
+        try:
+            await sweep_now(installation)
+        except Exception as error:  # as below; what is over stays over, and is swept next time
+            log.error("sweeping expired pendings failed; tried again", exc_info=error)
         try:
             await publish_now(installation)
         except publishing.LogDamaged as damage:

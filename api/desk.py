@@ -12,7 +12,7 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
 from litestar import Request, Response
@@ -25,7 +25,7 @@ from api.database import SERVICE, Database, Standing, driver_of
 from api.grouping import Grouping
 from api.identity import Asker, Askers
 from api.installation import Installation
-from ledger import house
+from ledger import house, house_moves
 from ledger import service as ledger
 from ledger.errors import Absent, LiandaiError, Refused, WrongInput
 from ledger.house import Posted, PostOwn
@@ -44,6 +44,10 @@ IdempotencyKey = Annotated[
         pattern=r"^[A-Za-z0-9._:-]{8,128}$",
     ),
 ]
+
+
+Differs: TypeAlias = Callable[[AsyncConnection], Awaitable[list[str]]]
+"""Where a request differs from what was recorded under its key; nothing where none can tell."""
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +105,7 @@ class Desk:
         book: str | None = None,
         standing: Standing | None = None,
         status: int = 201,
+        differs: Differs | None = None,
     ) -> Response[T]:
         """The use case's answer, given once for ever under the key.
 
@@ -108,13 +113,14 @@ class Desk:
 
         book      whose log a refusal is recorded in, where the asker takes part in it
         standing  another standing than the asker's own, for what only the service may do
+        differs   names what of the request is not as it was recorded under the same key
         """
         asked_as = standing or self.asker.standing
         request_hash = await self._request_hash()
         now = datetime.now(UTC)
         try:
             async with self._database.transaction(asked_as) as conn:
-                known = await self._known(conn, key=key, request_hash=request_hash)
+                known = await self._known(conn, key=key, request_hash=request_hash, differs=differs)
                 if known is not None:
                     return known
                 work = Work(
@@ -155,7 +161,10 @@ class Desk:
             (posted,) = await house.post_own(await driver_of(work.conn), [asked])
             return answer(posted)
 
-        return await self.command(alone, key=key, book=asked.book)
+        async def differs(conn: AsyncConnection) -> list[str]:
+            return await house_moves.differences(conn, house_moves.as_moves(asked))
+
+        return await self.command(alone, key=key, book=asked.book, differs=differs)
 
     def command_name(self, key: str) -> str:
         """The key as a leaf names it: no two institutions' keys are the same."""
@@ -172,7 +181,12 @@ class Desk:
         return digest.digest()
 
     async def _known(
-        self, conn: AsyncConnection, *, key: str, request_hash: bytes
+        self,
+        conn: AsyncConnection,
+        *,
+        key: str,
+        request_hash: bytes,
+        differs: Differs | None = None,
     ) -> Response[Any] | None:
         """The answer already given under the key; the key is this transaction's otherwise."""
         (given,) = await store.claim(
@@ -185,8 +199,12 @@ class Desk:
         if given.status is None:
             return None
         if given.request_hash != request_hash:
+            named = [] if differs is None else await _named(differs, conn)
             raise problems.HttpRefusal(
-                422, "key-reused", "this Idempotency-Key was used for another request"
+                422,
+                "key-reused",
+                "; ".join(["this Idempotency-Key was used for another request", *named]),
+                fields={"differences": named} if named else None,
             )
         return Response(
             content=given.body,
@@ -285,6 +303,13 @@ class Desk:
         )
 
 
+async def _named(differs: Differs, conn: AsyncConnection) -> list[str]:
+    try:
+        return await differs(conn)
+    except WrongInput:
+        return []  # what cannot be read is like nothing that was recorded
+
+
 async def provide_desk(request: Request[Any, Any, Any]) -> Desk:
     """The desk of this request; its guards have already found the asker."""
     return Desk(request)
@@ -293,4 +318,4 @@ async def provide_desk(request: Request[Any, Any, Any]) -> Desk:
 AtDesk = NamedDependency[Desk]
 """How a handler asks for the desk of its request."""
 
-__all__ = ["JSON", "SERVICE", "AtDesk", "Desk", "IdempotencyKey", "Work", "provide_desk"]
+__all__ = ["JSON", "SERVICE", "AtDesk", "Desk", "Differs", "IdempotencyKey", "Work", "provide_desk"]

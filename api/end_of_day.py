@@ -2,6 +2,7 @@
 
 For every book still on the day, each in one transaction of its own:
 
+    0  pendings whose end is reached are voided, so that none stands in a sealed day
     1  CLOSING   what the end of the day brings to a book of its purpose
     2  the seal  the day is closed in the book: nothing is booked on it any more
     3  OPENING   what the day that is open now brings
@@ -21,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api import store
 from api.database import SERVICE, Database
 from api.desk import Work
+from ledger import moves
 from ledger import service as ledger
 from ledger.errors import Conflict, WrongInput
 from ledger.publishing import TOP
@@ -161,6 +163,7 @@ async def _close_book(conn: AsyncConnection, book: str, purpose: str, *, next_da
     if held.open_day >= next_day:
         return
     now = datetime.now(UTC)
+    await moves.void_expired(conn, book=book, now=now)
     await _take(CLOSING, conn, book, purpose, now=now)
     await ledger.close_day(conn, book=book, next_day=next_day, recorded_at=now)
     await _take(OPENING, conn, book, purpose, now=now)

@@ -52,13 +52,20 @@ class HttpRefusal(LiandaiError):
     """A refusal that belongs to HTTP itself: headers, media types, tokens, keys."""
 
     def __init__(
-        self, status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        fields: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.code = code
         self.detail = detail
         self.headers = dict(headers or {})
+        self.fields = dict(fields or {})
 
 
 TITLES: Final = {
@@ -85,6 +92,7 @@ def problem_of(error: Exception, *, request_id: str) -> tuple[Problem, dict[str,
     match error:
         case HttpRefusal():
             status, code, detail, headers = error.status, error.code, error.detail, error.headers
+            fields = error.fields
         case WrongInput():
             status, code, detail, place = 422, "wrong-input", str(error), error.place
         case Absent():

@@ -23,7 +23,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import leaves, merkle, store
 from ledger.entries import MIRRORED, Entry, Transaction, check_whole
-from ledger.errors import NotAllowed, WrongInput
+from ledger.errors import NotAllowed, Refused, WrongInput
+from ledger.journal import by_operation
 from ledger.leaves import Actor, Leaf
 from ledger.service import HeldBook, open_book
 from ledger.store import Driver
@@ -47,11 +48,13 @@ class Posting(msgspec.Struct, frozen=True, kw_only=True):
     """One transaction to post.
 
     reference  the poster's own number for it; a number, as nothing here may name a person
+    corrects   an earlier record of the book that this puts right, by its id, or None
     """
 
     value_date: date
     reference: str
     entries: tuple[Entry, ...]
+    corrects: str | None = None
 
 
 class PostOwn(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,8 +100,7 @@ def check_own(asked: PostOwn) -> None:
 
     Raises NotAHouseBook, NotAllowed, or WrongInput with the place ("$.entries[0].code").
     """
-    if not asked.book.startswith(PREFIX):
-        raise NotAHouseBook(f"{asked.book} is no house book: {PREFIX}<institution>-...")
+    check_house_book(asked.book)
     if not 1 <= len(asked.postings) <= MAX_BATCH:
         raise WrongInput("$", f"1 to {MAX_BATCH} transactions")
     for nth, posting in enumerate(asked.postings):
@@ -108,18 +110,34 @@ def check_own(asked: PostOwn) -> None:
             raise _placed(error, asked, nth) from error
 
 
-def _check_posting(posting: Posting, *, owner: str) -> None:
-    if _REFERENCE.fullmatch(posting.reference) is None:
+def check_house_book(book: str) -> None:
+    """Nothing: by its name the book is a house book; whose, the database knows."""
+    if not book.startswith(PREFIX):
+        raise NotAHouseBook(f"{book} is no house book: {PREFIX}<institution>-...")
+
+
+def check_reference(reference: str) -> None:
+    """Nothing: the reference is a number, not a sentence or a name."""
+    if _REFERENCE.fullmatch(reference) is None:
         raise WrongInput(
             "$.reference", 'a number of 1 to 80 of A-Z a-z 0-9 . _ : / -, as "2024/03-17"'
         )
-    for index, entry in enumerate(posting.entries):
+
+
+def check_own_entries(entries: Sequence[Entry], *, owner: str) -> None:
+    """Nothing: the entries are about the owner's own accounts, none of them a debt."""
+    for index, entry in enumerate(entries):
         if entry.account.party != owner:
             raise NotAllowed(f"{entry.account.party} has no accounts in a house book of {owner}")
         if entry.account.code.startswith(MIRRORED):
             raise WrongInput(
                 f"$.entries[{index}].code", f"no `{MIRRORED}` account: a debt has two parties"
             )
+
+
+def _check_posting(posting: Posting, *, owner: str) -> None:
+    check_reference(posting.reference)
+    check_own_entries(posting.entries, owner=owner)
     check_whole(Transaction(value_date=posting.value_date, entries=posting.entries, corrects=None))
 
 
@@ -134,7 +152,8 @@ async def post_own(driver: Driver, asked: Sequence[PostOwn]) -> list[Posted]:
 
     All or none: one command that is refused refuses them all. Books are held in id order, so that
     two calls never wait for one another. Raises what `check_own` raises, Absent for a book that is
-    not the poster's, WrongInput for a value date after the open day, LeafExists.
+    not the poster's, WrongInput for a value date after the open day or a correction of what is not
+    there, LeafExists, LimitExceeded.
     """
     for one in asked:
         check_own(one)
@@ -146,7 +165,11 @@ async def post_own(driver: Driver, asked: Sequence[PostOwn]) -> list[Posted]:
     }
     written: defaultdict[str, list[bytes]] = defaultdict(list)
     answers = [_write(one, held[one.book], written[one.book]) for one in asked]
-    firsts = await store.append_each(driver, leaves=written)
+    try:
+        firsts = await store.append_each(driver, leaves=written)
+    except Refused as refused:
+        refused.fields = by_operation(refused.fields, alone=not any(one.bulk for one in asked))
+        raise
     assert firsts == {name: held[name].size for name in written}, "a held book does not grow"
     return answers
 
@@ -177,7 +200,7 @@ def _leaf(asked: PostOwn, posting: Posting, *, nth: int, booking_date: date) -> 
         booking_date=booking_date,
         recorded_at=asked.now,
         actor=asked.actor,
-        corrects=None,
+        corrects=posting.corrects,
     )
 
 

@@ -1,6 +1,7 @@
 """Do the ledger's invariants hold on this database, now? Each is one named check; none changes it.
 
     I1, I2, I3, I5, I7   sums and counts over whole tables, by the database itself
+    I6, I8, I9           pendings, limits, reversals (`invariants_pendings`)
     I10, I11, I13        each log from its first leaf, page by page (I13: `log_stands`)
     I4                   the catalogue's guards against those the program is delivered with
 
@@ -21,6 +22,7 @@ from ledger.documents import convert
 from ledger.entries import Account
 from ledger.errors import WrongInput
 from ledger.holding import MOST_NAMED, Check, Holding, Seen, look
+from ledger.invariants_pendings import CHECKS as OF_PENDINGS
 from ledger.log_stands import log_stands
 from ledger.notes import VerifierKey
 from ledger.store import Found
@@ -57,7 +59,12 @@ def checks(
             "alike on both sides",
             _balanced,
         ),
-        Check("I2", "trial balances, one a book and currency: all entries sum to 0", _trial),
+        Check(
+            "I2",
+            "trial balances, one a book and currency: all entries sum to 0, posted and pending "
+            "apart",
+            _trial,
+        ),
         Check(
             "I3",
             "accounts and entries: stored balances, the running ones too, are sums of the entries",
@@ -65,6 +72,7 @@ def checks(
         ),
         _guarded(others, schemas),
         _once(unique, schemas),
+        *OF_PENDINGS,
         Check(
             "I7",
             "refusals: none has entries, and nothing else stands under a refused command",
@@ -105,6 +113,12 @@ async def _trial(conn: AsyncConnection, seen: Seen) -> None:
         seen.looked_at += 1
         if row.sum_minor:
             seen.offence(f"{row.book_id}: the entries in {row.currency} sum to {row.sum_minor}")
+    for row in await store_audit.pending_trial_balances(conn):
+        seen.looked_at += 1
+        if row.net_minor:
+            seen.offence(
+                f"{row.book_id}: what is pending in {row.currency} sums to {row.net_minor}"
+            )
 
 
 async def _folded(conn: AsyncConnection, seen: Seen) -> None:

@@ -23,7 +23,7 @@ log again. A `Journal` changes in place: a replay of a million leaves cannot cop
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final, Literal
 
@@ -388,3 +388,14 @@ def beyond(account: Account, limit: str, *, bound: int, would_be: int) -> LimitE
         limit_minor=bound,
         would_be_minor=would_be,
     )
+
+
+def by_operation(fields: Mapping[str, object], *, alone: bool) -> dict[str, object]:
+    """A refusal's fields with the `operation`, counted from 0, in place of its leaf `command:n`.
+
+    alone  where the command is one operation, nothing needs to be said
+    """
+    rest = {name: value for name, value in fields.items() if name != "leaf"}
+    if not alone and "leaf" in fields:
+        rest["operation"] = int(str(fields["leaf"]).rpartition(":")[2])
+    return rest

@@ -20,7 +20,7 @@ from ledger import merkle, notes, store, store_audit
 from ledger.documents import convert
 from ledger.errors import LiandaiError, WrongInput
 from ledger.holding import Check, Seen
-from ledger.leaves import KINDS
+from ledger.leaves import WITH_ENTRIES
 from ledger.notes import Head, VerifierKey
 from ledger.replay import TOP, StoredLeaf, read_leaf
 from ledger.store import Found
@@ -80,6 +80,7 @@ def leaf_flaw(book: str, row: Found, entries: Sequence[Found]) -> str | None:
         ("leaf_id", leaf.id, row.leaf_id),
         ("kind", leaf.kind, row.kind),
         ("corrects", leaf.corrects, row.corrects),
+        ("of_leaf", None if leaf.of is msgspec.UNSET else leaf.of, row.of_leaf),
         ("value_date", leaf.value_date, row.value_date),
         ("booking_date", leaf.booking_date, row.booking_date),
         ("recorded_at", leaf.recorded_at, row.recorded_at),
@@ -88,8 +89,8 @@ def leaf_flaw(book: str, row: Found, entries: Sequence[Found]) -> str | None:
     ):
         if said != stands:
             return f"{name} is not what the bytes say"
-    if row.kind not in KINDS or (row.kind == "transaction") != bool(leaf.entries):
-        return "entries on a transaction, and only there"
+    if (row.kind in WITH_ENTRIES) != bool(leaf.entries):
+        return f"entries on {', '.join(WITH_ENTRIES)}, and only there"
     return _entries_flaw(leaf, entries)
 
 
@@ -103,7 +104,10 @@ def _spelled(value: Any) -> bytes | None:
 
 def _entries_flaw(leaf: StoredLeaf, entries: Sequence[Found]) -> str | None:
     if len(entries) != len(leaf.entries):
-        return f"{len(entries)} entries are posted, the bytes say {len(leaf.entries)}"
+        how = "pending" if leaf.kind == "pending" else "posted"
+        return f"{len(entries)} entries are {how}, the bytes say {len(leaf.entries)}"
+    if any(entry.is_pending != (leaf.kind == "pending") for entry in entries):
+        return "entries are posted that are only pending, or the other way round"
     for number, (said, entry) in enumerate(zip(leaf.entries, entries, strict=True)):
         if (
             number,

@@ -53,6 +53,7 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     """One leaf as it stands in the log, without its verbatim bytes.
 
     position  its index in the book's log, from 0; commit order
+    of        the leaf it resolves or reverses, where its kind does
     """
 
     position: int
@@ -65,6 +66,7 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     booking_date: date
     recorded_at: datetime
     hash: bytes
+    of: str | None = None
 
 
 class Balance(msgspec.Struct, frozen=True):
@@ -210,6 +212,7 @@ def _recorded(row: store.Found) -> Recorded:
         booking_date=row.booking_date,
         recorded_at=row.recorded_at,
         hash=row.hash,
+        of=row.of_leaf,
     )
 
 

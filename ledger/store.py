@@ -17,8 +17,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger import tables
-from ledger.errors import Absent, Conflict, NotAllowed, WrongInput
+from ledger import journal, tables
+from ledger.errors import Absent, Conflict, NotAllowed, Refused, WrongInput
 
 Found: TypeAlias = Row[*tuple[Any, ...]]
 """One row of an answer, its columns by name."""
@@ -40,6 +40,24 @@ class LeafExists(Conflict):
     code = "already-recorded"
 
 
+_BY_STATE: Mapping[str, type[Refused]] = {
+    "LD451": journal.NoSuchPending,
+    "LD452": journal.AlreadyResolved,
+    "LD453": journal.PendingExpired,
+    "LD454": journal.NotAsPending,
+    "LD455": journal.LimitExceeded,
+    "LD456": journal.AlreadyReversed,
+    "LD457": journal.NotReversible,
+    "LD458": journal.NotAMirror,
+}
+"""The refusals of `ledger.append` about single leaves; their DETAIL is a JSON object of fields."""
+
+
+def _named(refusal: type[Refused], said: str, original: BaseException) -> Refused:
+    detail = getattr(original.__cause__ or original, "detail", None)
+    return refusal(said, **msgspec.json.decode(detail or "{}"))
+
+
 @asynccontextmanager
 async def _refusals() -> AsyncIterator[None]:
     """What the database's functions refuse, as the ledger's own refusals."""
@@ -59,6 +77,10 @@ async def _refusals() -> AsyncIterator[None]:
                 raise DayClosed(said) from error
             case "LD422":
                 raise WrongInput("$.entries", said) from error
+            case "LD423":
+                raise WrongInput("$.corrects", said) from error
+            case str(state) if state in _BY_STATE:
+                raise _named(_BY_STATE[state], said, original) from error
             case "23505":
                 raise LeafExists("it is already there") from error
             case _:
@@ -170,6 +192,7 @@ _FACT_COLUMNS = [
         "booking_date",
         "recorded_at",
         "hash",
+        "of_leaf",
     )
 ]
 
@@ -260,8 +283,11 @@ async def closing(conn: AsyncConnection, *, book: str) -> Found | None:
 
 
 async def accounts(conn: AsyncConnection, *, book: str) -> Sequence[Found]:
+    """Every account that a posted entry ever touched, with its posted balance."""
     table = tables.account
-    query = select(table).where(table.c.book_id == book).order_by(table.c.account_no)
+    query = (
+        select(table).where(table.c.book_id == book, table.c.posted).order_by(table.c.account_no)
+    )
     return (await conn.execute(query)).all()
 
 

@@ -123,8 +123,22 @@ async def wrong_balances(conn: AsyncConnection) -> Sequence[Found]:
         FROM ledger.account a FULL JOIN (
           SELECT book_id, account_no, sum(amount_minor) AS due FROM ledger.entry
           GROUP BY book_id, account_no) s USING (book_id, account_no)
-        WHERE a.balance_minor IS DISTINCT FROM coalesce(s.due, 0) ORDER BY book_id, account_no""",
+        WHERE a.balance_minor IS DISTINCT FROM coalesce(s.due, 0)
+          OR a.posted IS DISTINCT FROM (s.due IS NOT NULL) ORDER BY book_id, account_no""",
     )
+
+
+async def pending_trial_balances(conn: AsyncConnection) -> Sequence[Found]:
+    """Pending debits and credits of every book in every currency that has accounts.
+
+    net_minor  of the lines of all unresolved pendings: debits less credits
+    """
+    query = """
+        SELECT book_id, a.currency, sum(n.amount_minor) AS net_minor
+        FROM ledger.pending p JOIN ledger.pending_line n USING (book_id, position)
+          LEFT JOIN ledger.account a USING (book_id, account_no)
+        WHERE p.resolved_by IS NULL GROUP BY book_id, a.currency ORDER BY book_id, a.currency"""
+    return (await conn.execute(text(query))).all()
 
 
 async def rows_of(conn: AsyncConnection, *, table: str) -> int:
@@ -218,6 +232,7 @@ _WHOLE = (
     _leaf.subject,
     _leaf.actor,
     _leaf.corrects,
+    _leaf.of_leaf,
     _leaf.value_date,
     _leaf.bytes,
 )
@@ -254,12 +269,17 @@ async def leaves_with_entries(
 ) -> AsyncIterator[tuple[Found, list[Found]]]:
     """Every leaf in log order with its entries by line.
 
-    verbatim  with its bytes and every column; without, `seal` is the subject of a seal, else None
+    verbatim  with its bytes, every column and the lines of pendings; without, `seal` is the
+              subject of a seal, else None
     """
     async for page in _pages(conn, book=book, columns=_WHOLE if verbatim else _SEALED):
         entries: defaultdict[int, list[Found]] = defaultdict(list)
-        for entry in await _entries(conn, book, first=page[0].position, last=page[-1].position):
+        first, last = page[0].position, page[-1].position
+        for entry in await _entries(conn, book, first=first, last=last):
             entries[entry.position].append(entry)
+        if verbatim and any(row.kind == "pending" for row in page):
+            for line in await _pending_lines(conn, book, first=first, last=last):
+                entries[line.position].append(line)
         for row in page:
             yield row, entries[row.position]
 
@@ -267,10 +287,27 @@ async def leaves_with_entries(
 async def _entries(conn: AsyncConnection, book: str, *, first: int, last: int) -> Sequence[Found]:
     query = """
         SELECT e.position, e.line, a.party, a.code, a.counterparty, a.ref, a.currency,
-               e.amount_minor, e.party AS shown_to, e.value_date, e.booking_date
+               e.amount_minor, e.party AS shown_to, e.value_date, e.booking_date,
+               false AS is_pending
         FROM ledger.entry e LEFT JOIN ledger.account a USING (book_id, account_no)
         WHERE book_id = :book AND e.position BETWEEN :first AND :last
         ORDER BY e.position, e.line"""
+    values = {"book": book, "first": first, "last": last}
+    return (await conn.execute(text(query), values)).all()
+
+
+async def _pending_lines(
+    conn: AsyncConnection, book: str, *, first: int, last: int
+) -> Sequence[Found]:
+    """As `_entries`: a pending's lines have the dates of their leaf."""
+    query = """
+        SELECT n.position, n.line, a.party, a.code, a.counterparty, a.ref, a.currency,
+               n.amount_minor, n.party AS shown_to, l.value_date, l.booking_date,
+               true AS is_pending
+        FROM ledger.pending_line n LEFT JOIN ledger.account a USING (book_id, account_no)
+          LEFT JOIN ledger.leaf l USING (book_id, position)
+        WHERE book_id = :book AND n.position BETWEEN :first AND :last
+        ORDER BY n.position, n.line"""
     values = {"book": book, "first": first, "last": last}
     return (await conn.execute(text(query), values)).all()
 

@@ -40,6 +40,7 @@ book = Table(
     Column("open_day", Date, nullable=False),
     Column("size", BigInteger, nullable=False, server_default="0"),
     Column("accounts", Integer, nullable=False, server_default="0"),
+    Column("has_limits", Boolean, nullable=False, server_default="false"),
     schema="ledger",
 )
 
@@ -76,6 +77,7 @@ leaf = Table(
     Column("recorded_at", DateTime(timezone=True), nullable=False),
     Column("bytes", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
+    Column("of_leaf", Text),
     UniqueConstraint("book_id", "leaf_id"),
     schema="ledger",
 )
@@ -91,6 +93,12 @@ account = Table(
     Column("ref", Text, nullable=False),
     Column("currency", Text, nullable=False),
     Column("balance_minor", BigInteger, nullable=False, server_default="0"),
+    Column("posted", Boolean, nullable=False, server_default="true"),
+    Column("pending_debit_minor", BigInteger, nullable=False, server_default="0"),
+    Column("pending_credit_minor", BigInteger, nullable=False, server_default="0"),
+    Column("side", Text),
+    Column("least_minor", BigInteger),
+    Column("most_minor", BigInteger),
     UniqueConstraint("book_id", "party", "code", "counterparty", "ref", "currency"),
     schema="ledger",
 )
@@ -108,6 +116,39 @@ entry = Table(
     Column("value_date", Date, nullable=False),
     Column("booking_date", Date, nullable=False),
     Index("entry_by_account", "book_id", "account_no", "position"),
+    schema="ledger",
+)
+
+pending = Table(
+    "pending",
+    metadata,
+    Column("book_id", Text, primary_key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("leaf_id", Text, nullable=False),
+    Column("expires_at", DateTime(timezone=True)),
+    Column("resolved_by", BigInteger),
+    UniqueConstraint("book_id", "leaf_id"),
+    schema="ledger",
+)
+
+pending_line = Table(
+    "pending_line",
+    metadata,
+    Column("book_id", Text, primary_key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("line", SmallInteger, primary_key=True, autoincrement=False),
+    Column("account_no", Integer, nullable=False),
+    Column("party", Text, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    schema="ledger",
+)
+
+reversal = Table(
+    "reversal",
+    metadata,
+    Column("book_id", Text, primary_key=True),
+    Column("of_leaf", Text, primary_key=True),
+    Column("position", BigInteger, nullable=False),
     schema="ledger",
 )
 

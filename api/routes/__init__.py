@@ -7,6 +7,7 @@ from api.routes import (
     facility_cash,
     health,
     house_books,
+    house_pendings,
     ledger,
     negotiation_agreement,
     negotiation_book,
@@ -26,6 +27,7 @@ ROUTES = (
     *facility_cash.HANDLERS,
     *business_days.HANDLERS,
     *house_books.HANDLERS,
+    *house_pendings.HANDLERS,
 )
-BULK_ROUTES = (*house_books.BULK_HANDLERS,)
+BULK_ROUTES = (*house_books.BULK_HANDLERS, *house_pendings.BULK_HANDLERS)
 """Routes whose bodies may be longer."""

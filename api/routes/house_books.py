@@ -6,17 +6,19 @@ ledger's questions, as for every book.
 
 import base64
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
 from litestar import Response, post
 from litestar.params import FromPath, JSONBody
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.database import driver_of
 from api.desk import AtDesk, Desk, IdempotencyKey, Work
 from api.identity import may
-from ledger import house
+from ledger import house, house_moves
 from ledger import service as ledger
 from ledger.entries import Account, Entry
 
@@ -53,11 +55,13 @@ class OwnTransaction(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
     value_date  起息日; not after the open business day
     reference   your own number for it, never a person's name
+    corrects    an earlier record of the book that it puts right, by its id
     """
 
     value_date: date
     reference: str
     entries: list[OwnEntry]
+    corrects: str | None = None
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,7 +117,7 @@ async def post_transaction(
 
     def receipt(posted: house.Posted) -> Receipt:
         promised = house.promised(posted)
-        return Receipt(**promised, promise=_promise(desk, promised))
+        return Receipt(**promised, promise=promise(desk, promised))
 
     asked = _asked(desk, idempotency_key, book, [data], bulk=False)
     return await desk.post_own(asked, receipt, key=idempotency_key)
@@ -133,9 +137,12 @@ async def post_transactions(
     async def use_case(work: Work) -> BulkReceipt:
         (posted,) = await house.post_own(await driver_of(work.conn), [asked])
         promised = house.promised_in_bulk(posted)
-        return BulkReceipt(**promised, promise=_promise(desk, promised))
+        return BulkReceipt(**promised, promise=promise(desk, promised))
 
-    return await desk.command(use_case, key=idempotency_key, book=book)
+    async def differs(conn: AsyncConnection) -> list[str]:
+        return await house_moves.differences(conn, house_moves.as_moves(asked))
+
+    return await desk.command(use_case, key=idempotency_key, book=book, differs=differs)
 
 
 def _asked(
@@ -148,13 +155,8 @@ def _asked(
             house.Posting(
                 value_date=one.value_date,
                 reference=one.reference,
-                entries=tuple(
-                    Entry(
-                        Account(owner, entry.code, "", entry.ref, entry.currency),
-                        entry.amount_minor,
-                    )
-                    for entry in one.entries
-                ),
+                entries=own_entries(owner, one.entries),
+                corrects=one.corrects,
             )
             for one in transactions
         ),
@@ -165,7 +167,16 @@ def _asked(
     )
 
 
-def _promise(desk: Desk, promised: dict[str, Any]) -> str:
+def own_entries(owner: str, entries: Sequence[OwnEntry]) -> tuple[Entry, ...]:
+    """The entries on the owner's accounts."""
+    return tuple(
+        Entry(Account(owner, entry.code, "", entry.ref, entry.currency), entry.amount_minor)
+        for entry in entries
+    )
+
+
+def promise(desk: Desk, promised: dict[str, Any]) -> str:
+    """The log's key on what it promises to publish, base64."""
     signature = desk.installation.signer.sign(ledger.promise_bytes(promised))
     return base64.b64encode(signature).decode()
 

@@ -91,7 +91,7 @@ class Balances(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """One leaf of the log without its verbatim bytes."""
+    """One leaf of the log without its verbatim bytes. of: the record it resolves or reverses."""
 
     position: int
     record: str
@@ -99,6 +99,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     subject: dict[str, Any]
     actor: Actor
     corrects: str | None
+    of: str | None
     value_date: date
     booking_date: date
     recorded_at: datetime
@@ -354,6 +355,7 @@ def _record(item: ledger.Recorded) -> Record:
         subject=item.subject,
         actor=item.actor,
         corrects=item.corrects,
+        of=item.of,
         value_date=item.value_date,
         booking_date=item.booking_date,
         recorded_at=item.recorded_at,

@@ -71,7 +71,17 @@ async def _keep_own_book(house: House, bank: str) -> None:
         for code, amount in (("cash", 5), ("suspense", -5))
     ]
     body = {"value_date": FIRST_DAY.isoformat(), "reference": "n-1", "entries": entries}
-    await operations.post(f"/v1/books/{book}/transactions", body)
+    await operations.post(f"/v1/books/{book}/transactions", body, key="posted-0001")
+    pending = {**body, "reference": "n-2", "lasts_seconds": 3600}
+    for key in ("pending-0001", "pending-0002", "pending-0003"):
+        await operations.post(f"/v1/books/{book}/pendings", pending, key=key)
+    posting = f"/v1/books/{book}/pendings/{bank}:pending-0001:0/posting"
+    await operations.post(posting, {}, key="posting-0001")
+    await operations.post(
+        f"/v1/books/{book}/transactions/{bank}:posting-0001:0/reversal", {"reference": "n-3"}
+    )
+    terms = {"code": "cash", "ref": "", "currency": "CNY", "most_minor": 1_000_000_00}
+    await operations.post(f"/v1/books/{book}/accounts", terms)
 
 
 async def _consent(house: House) -> None:

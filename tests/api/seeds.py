@@ -59,6 +59,11 @@ KNOWN: dict[str, tuple[Any, ...]] = {
     "payee": INSTITUTIONS,
     "payer": INSTITUTIONS,
     "payment": ("pay-1", "pay-2", "pay-9"),
+    "pending": ("hzbank:pending-0002:0", "hzbank:pending-0001:0", "cib:pending-0002:0"),
+    "transaction": ("hzbank:posted-0001:0", "hzbank:posting-0001:0", "cib:posted-0001:0"),
+    "side": ("debit", "credit"),
+    "lasts_seconds": (1, 3600),
+    "most_minor": (1_000_000_00, 5),
     "person": ("czbank-risk",),
     "position": (0, 1),
     "purpose": (PURPOSE, "repayment", "drawdown"),
@@ -184,6 +189,27 @@ SEEDS: dict[str, Seed] = {
     "POST /v1/books/{book}/transactions": Seed("hzbank-operations", _transaction("n-2"), OWN),
     "POST /v1/books/{book}/transactions/batch": Seed(
         "hzbank-operations", [_transaction("n-3"), _transaction("n-4")], OWN
+    ),
+    "POST /v1/books/{book}/accounts": Seed(
+        "hzbank-operations",
+        {"code": "suspense", "ref": "", "currency": "CNY", "side": "credit"},
+        OWN,
+    ),
+    "POST /v1/books/{book}/pendings": Seed(
+        "hzbank-operations", {**_transaction("n-5"), "lasts_seconds": 60}, OWN
+    ),
+    "POST /v1/books/{book}/pendings/{pending}/posting": Seed(
+        "hzbank-operations",
+        {"entries": _transaction("n-6")["entries"], "value_date": DAYS[0]},
+        {**OWN, "pending": "hzbank:pending-0002:0"},
+    ),
+    "POST /v1/books/{book}/transactions/{transaction}/reversal": Seed(
+        "hzbank-operations", {"reference": "n-7"}, {**OWN, "transaction": "hzbank:posted-0001:0"}
+    ),
+    "POST /v1/books/{book}/batches": Seed(
+        "hzbank-operations",
+        {"operations": [{"pending": _transaction("n-8")}, {"transaction": _transaction("n-9")}]},
+        OWN,
     ),
     "POST /v1/negotiations": Seed("qinghe-borrower", _mandate()),
     "POST /v1/negotiations/{negotiation}/invitations": Seed(

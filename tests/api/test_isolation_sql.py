@@ -137,6 +137,11 @@ RULES: Mapping[str, Callable[[World, str, Row], bool]] = {
     "ledger.entry": lambda world, me, row: (
         row["party"] == me and world.takes_part(me, row["book_id"], row["position"])
     ),
+    "ledger.pending": lambda world, me, row: world.takes_part(me, row["book_id"], row["position"]),
+    "ledger.pending_line": lambda world, me, row: (
+        row["party"] == me and world.takes_part(me, row["book_id"], row["position"])
+    ),
+    "ledger.reversal": lambda world, me, row: world.takes_part(me, row["book_id"], row["position"]),
     **{
         f"ledger.{table}": lambda world, me, row: (
             row["book_id"] == "top" or world.ever_took_part(me, row["book_id"])
@@ -299,6 +304,7 @@ async def test_members_of_one_deal_do_not_see_each_others_side(
     mine = {
         "ledger.account": "party",
         "ledger.entry": "party",
+        "ledger.pending_line": "party",
         "syndicate.person": "institution",
         "syndicate.capital": "institution",
         "api.answer": "institution",
@@ -486,6 +492,7 @@ async def test_rights_to_change_rows_are_these_and_no_others(owner: asyncpg.Conn
     assert {(row["name"], row["grantee"], row["what"]) for row in found} == {
         ("ledger.book", "liandai_ledger", "UPDATE"),  # its size and open day
         ("ledger.account", "liandai_ledger", "UPDATE"),  # its balance, which entries re-derive
+        ("ledger.pending", "liandai_ledger", "UPDATE"),  # what resolved it, once
         ("ledger.business_day", "liandai_ledger", "UPDATE"),
         ("ledger.head", "liandai_service", "UPDATE"),  # the frontier, which leaves re-derive
     }
