@@ -25,6 +25,8 @@ async def _resolved_once(conn: AsyncConnection, seen: Seen) -> None:
     for row in await store.pendings_unlike_leaves(conn):
         why = "a pending without its leaf" if row.no_leaf else "a pending leaf without its pending"
         seen.offence(f"{row.book_id} {row.position}: {why}")
+    for row in await store.lines_of_nothing(conn):
+        seen.offence(f"{row.book_id} {row.position}: {row.lines} lines reserved by no pending")
     for row in await store.wrongly_resolved(conn):
         seen.offence(
             f"{row.book_id} {row.position}: {row.times} leaves resolve this pending, the first at "

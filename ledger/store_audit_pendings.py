@@ -37,6 +37,17 @@ async def pendings_unlike_leaves(conn: AsyncConnection) -> Sequence[Found]:
     )
 
 
+async def lines_of_nothing(conn: AsyncConnection) -> Sequence[Found]:
+    """Reserved lines at a position where no pending stands."""
+    return await _offenders(
+        conn,
+        """
+        SELECT n.book_id, n.position, count(*) AS lines
+        FROM ledger.pending_line n LEFT JOIN ledger.pending p USING (book_id, position)
+        WHERE p.position IS NULL GROUP BY n.book_id, n.position ORDER BY n.book_id, n.position""",
+    )
+
+
 async def wrongly_resolved(conn: AsyncConnection) -> Sequence[Found]:
     """Pendings whose resolving leaves are not exactly the one that their row names.
 
