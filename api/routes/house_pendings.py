@@ -64,7 +64,7 @@ class PendingToPost(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     value_date  the open day where null
     """
 
-    entries: list[OwnEntry] | None = None
+    entries: list[OwnEntry] | None
     value_date: date | None = None
 
 

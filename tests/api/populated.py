@@ -76,7 +76,7 @@ async def _keep_own_book(house: House, bank: str) -> None:
     for key in ("pending-0001", "pending-0002", "pending-0003"):
         await operations.post(f"/v1/books/{book}/pendings", pending, key=key)
     posting = f"/v1/books/{book}/pendings/{bank}:pending-0001:0/posting"
-    await operations.post(posting, {}, key="posting-0001")
+    await operations.post(posting, {"entries": None}, key="posting-0001")
     await operations.post(
         f"/v1/books/{book}/transactions/{bank}:posting-0001:0/reversal", {"reference": "n-3"}
     )

@@ -15,6 +15,7 @@ from tests.invariants import assert_invariants
 
 BOOKS = f"/v1/books/{BOOK}"
 PENDINGS = f"{BOOKS}/pendings"
+WHOLE: dict[str, Any] = {"entries": None}
 LONG = int(os.environ.get("LIANDAI_TEST_RACES", "1"))
 """How many times as long the races run; `make campaign` takes more."""
 
@@ -68,9 +69,9 @@ async def test_a_pending_is_listed_until_it_is_posted_in_part(house: House) -> N
 async def test_a_pending_is_posted_whole_where_no_part_is_said(house: House) -> None:
     bank = await opened(house)
     pending = (await bank.post(PENDINGS, transaction(9)))["record"]
-    await bank.post(f"{PENDINGS}/{pending}/posting", {})
+    await bank.post(f"{PENDINGS}/{pending}/posting", WHOLE)
     assert await standing(bank) == (9, 0, 0)
-    for path, body in (("posting", {}), ("void", None)):
+    for path, body in (("posting", WHOLE), ("void", None)):
         refused = await bank.post(f"{PENDINGS}/{pending}/{path}", body, expect=409)
         assert refused["code"] == "already-resolved"
         assert refused["fields"]["pending"] == pending
@@ -83,7 +84,7 @@ async def test_a_voided_pending_is_free_again(house: House) -> None:
     assert await standing(bank) == (0, 0, 0)
     unknown = await bank.post(f"{PENDINGS}/nobody:made-this:0/void", expect=404)
     assert unknown["code"] == "no-such-pending"
-    unknown = await bank.post(f"{PENDINGS}/nobody:made-this:0/posting", {}, expect=404)
+    unknown = await bank.post(f"{PENDINGS}/nobody:made-this:0/posting", WHOLE, expect=404)
     assert unknown["code"] == "no-such-pending"
 
 
@@ -131,7 +132,7 @@ async def test_an_expired_pending_is_swept_and_cannot_be_posted(house: House) ->
     await bank.post(PENDINGS, {**body, "lasts_seconds": 3600})
     assert await sweep_now(house.installation) == 0, "not yet"
     await asyncio.sleep(1.05)
-    late = await bank.post(f"{PENDINGS}/{receipt['record']}/posting", {}, expect=409)
+    late = await bank.post(f"{PENDINGS}/{receipt['record']}/posting", WHOLE, expect=409)
     assert late["code"] == "pending-expired"
     assert await sweep_now(house.installation) == 1
     assert await sweep_now(house.installation) == 0
@@ -190,7 +191,7 @@ BATCH: dict[str, Any] = {
         {"account": {"code": "cash", "ref": "", "currency": "CNY", "side": "debit"}},
         {"transaction": transaction(50)},
         {"pending": transaction(9)},
-        {"posting": {"pending": "hzbank:batch-0001:2"}},
+        {"posting": {"pending": "hzbank:batch-0001:2", **WHOLE}},
         {"pending": transaction(7)},
         {"void": {"pending": "hzbank:batch-0001:4"}},
         {"reversal": {"transaction": "hzbank:batch-0001:1", "reference": "r-1"}},
@@ -341,7 +342,7 @@ async def test_sixty_four_clients_on_one_account_meet_no_error(house: House) -> 
             errors += status != 201
             path = f"{PENDINGS}/{pending['record']}/{'posting' if turn % 2 else 'void'}"
             if turn % 2:
-                status, _ = await sent(bank, path, {}, f"{key}-r")
+                status, _ = await sent(bank, path, WHOLE, f"{key}-r")
             else:
                 answer = await bank.http.post(
                     path, headers={**bank.headers, "Idempotency-Key": f"{key}-r"}

@@ -11,11 +11,13 @@ from sqlalchemy.pool import NullPool
 
 from api import auditing
 from api.database import SERVICE, Database
+from ledger import evidence
 from ledger import service as ledger
+from ledger.verify import verify
 from tests.conftest import _named, _run
 from tests.invariants import assert_invariants, fresh_guards
 from tests.ledger import test_journal as pure
-from tests.ledger.recorded_story import LOG, altered, publish
+from tests.ledger.recorded_story import LOG, NAME, SIGNER, altered, publish
 from tests.ledger.test_pendings import BOOK, DAY, append, dated, opened
 
 AT = f"WHERE book_id = '{BOOK}' AND position ="
@@ -198,3 +200,19 @@ async def test_altered_rows_are_named_by_the_invariants_they_break_and_by_no_oth
     assert broken.keys() == named.keys(), broken
     for name, first in named.items():
         assert broken[name][0].startswith(first), broken[name]
+
+
+async def test_the_offline_verifier_takes_the_bundle_and_counts_what_it_checked(
+    told: Database,
+) -> None:
+    async with told.transaction(SERVICE) as conn:
+        files = await evidence.bundle(conn, books=[BOOK], installation=NAME, signer=SIGNER)
+    verdict = verify(files, None)
+    assert verdict.verified, verdict
+    for line in (
+        "pendings posted once, at most what was pending: 2",
+        "pendings voided once: 1",
+        "reversals that mirror what they reverse, once: 2",
+        "balances re-derived from entries: 2",
+    ):
+        assert line in verdict.checked
