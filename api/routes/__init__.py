@@ -8,6 +8,7 @@ from api.routes import (
     health,
     house_books,
     house_pendings,
+    house_standing,
     ledger,
     negotiation_agreement,
     negotiation_book,
@@ -28,6 +29,7 @@ ROUTES = (
     *business_days.HANDLERS,
     *house_books.HANDLERS,
     *house_pendings.HANDLERS,
+    *house_standing.HANDLERS,
 )
 BULK_ROUTES = (*house_books.BULK_HANDLERS, *house_pendings.BULK_HANDLERS)
 """Routes whose bodies may be longer."""

@@ -4,29 +4,26 @@ What is recorded is named by its id, "<institution>:<Idempotency-Key>:<n>", n co
 the request: so a client knows the id of what it asks for before it is answered.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Literal
 
 import msgspec
-from litestar import Response, get, post
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar import Response, post
+from litestar.params import FromPath, JSONBody
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.desk import AtDesk, Desk, IdempotencyKey, Work
 from api.identity import may
 from api.routes.house_books import OwnEntry, OwnTransaction, own_entries, promise
 from ledger import house, house_moves, moves
-from ledger import service as ledger
 from ledger.entries import Account, Entry
 from ledger.errors import WrongInput
 from ledger.house import Posted
 from ledger.journal import AccountTerms
 from ledger.moves import Asked, Entered, Move
-from ledger.store import Found
 
 TAGS = ["house books"]
-MAX_PAGE = 500
 
 
 class OwnAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -141,63 +138,6 @@ class BatchReceipt(msgspec.Struct, frozen=True, kw_only=True):
     first: int
     leaf_hashes: list[str]
     promise: str
-
-
-class PendingEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry of a pending."""
-
-    party: str
-    code: str
-    counterparty: str
-    ref: str
-    currency: str
-    amount_minor: int
-
-
-class PendingNow(msgspec.Struct, frozen=True, kw_only=True):
-    """A pending that stands: nothing has posted or voided it yet."""
-
-    pending: str
-    position: int
-    reference: str | None
-    value_date: date
-    expires_at: datetime | None
-    entries: list[PendingEntry]
-
-
-class PendingsNow(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of standing pendings. next: pass it as `after`; null at the end."""
-
-    book: str
-    pendings: list[PendingNow]
-    next: int | None
-
-
-class AccountNow(msgspec.Struct, frozen=True, kw_only=True):
-    """How an account stands and how far it may go, side and limits taken together.
-
-    pending_debit_minor, pending_credit_minor  what is reserved on either side, not negative
-    """
-
-    party: str
-    code: str
-    counterparty: str
-    ref: str
-    currency: str
-    balance_minor: int
-    pending_debit_minor: int
-    pending_credit_minor: int
-    side: str | None
-    least_minor: int | None
-    most_minor: int | None
-
-
-class AccountsNow(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of accounts. next: pass it as `after`; null at the end."""
-
-    book: str
-    accounts: list[AccountNow]
-    next: int | None
 
 
 # ---- commands
@@ -396,88 +336,12 @@ def _reversal(transaction: str, said: ToReverse) -> Move:
     )
 
 
-# ---- questions
-
-
-@get("/v1/books/{book:str}/pendings", guards=[may("read-ledger")], tags=TAGS)
-async def pendings(
-    desk: AtDesk, book: FromPath[str], after: FromQuery[int] = -1, limit: FromQuery[int] = 100
-) -> PendingsNow:
-    """Pendings of a book that stand now, in log order; entries of accounts that you may see."""
-    page = _page(limit)
-
-    async def question(conn: AsyncConnection) -> PendingsNow:
-        await ledger.book(conn, book=book)
-        found = await house_moves.standing_pendings(conn, book=book, after=after, limit=page + 1)
-        shown = [_pending(row) for row in found[:page]]
-        more = len(found) > page
-        return PendingsNow(book=book, pendings=shown, next=shown[-1].position if more else None)
-
-    return await desk.ask(question)
-
-
-@get("/v1/books/{book:str}/accounts", guards=[may("read-ledger")], tags=TAGS)
-async def accounts(
-    desk: AtDesk, book: FromPath[str], after: FromQuery[int] = 0, limit: FromQuery[int] = 100
-) -> AccountsNow:
-    """Accounts of a book that you may see: their terms, and what is posted and pending now."""
-    page = _page(limit)
-
-    async def question(conn: AsyncConnection) -> AccountsNow:
-        await ledger.book(conn, book=book)
-        found = await house_moves.accounts(conn, book=book, after=after, limit=page + 1)
-        shown = [_account(row) for row in found[:page]]
-        more = len(found) > page
-        return AccountsNow(
-            book=book, accounts=shown, next=found[page - 1].account_no if more else None
-        )
-
-    return await desk.ask(question)
-
-
-def _page(limit: int) -> int:
-    if not 1 <= limit <= MAX_PAGE:
-        raise WrongInput("limit", f"1 to {MAX_PAGE}")
-    return limit
-
-
-def _pending(row: Found) -> PendingNow:
-    subject: Mapping[str, object] = row.subject
-    reference = subject.get("reference")
-    return PendingNow(
-        pending=row.leaf_id,
-        position=row.position,
-        reference=reference if isinstance(reference, str) else None,
-        value_date=row.value_date,
-        expires_at=row.expires_at,
-        entries=[PendingEntry(**line) for line in row.lines],
-    )
-
-
-def _account(row: Found) -> AccountNow:
-    return AccountNow(
-        party=row.party,
-        code=row.code,
-        counterparty=row.counterparty,
-        ref=row.ref,
-        currency=row.currency,
-        balance_minor=row.balance_minor,
-        pending_debit_minor=row.pending_debit_minor,
-        pending_credit_minor=row.pending_credit_minor,
-        side=row.side,
-        least_minor=row.least_minor,
-        most_minor=row.most_minor,
-    )
-
-
 HANDLERS = (
     declare_account,
     reserve,
     post_pending,
     void_pending,
     reverse,
-    pendings,
-    accounts,
 )
 BULK_HANDLERS = (enter_batch,)
 """Routes whose bodies may be longer."""
