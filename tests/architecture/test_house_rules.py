@@ -134,6 +134,7 @@ MAY_NAME_FLOAT = {
     "ledger/signatures.py": "refuses floats under a signature",
     "negotiation/terms.py": "refuses floats in terms",
     "syndicate/disclosure/room.py": "refuses floats in facts",
+    "syndicate/reconciliation/format_xlsx.py": "takes a sheet's numbers as their decimals",
 }
 
 

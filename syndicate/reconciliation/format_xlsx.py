@@ -1,0 +1,176 @@
+"""How a statement is read from and written as an Excel workbook. It reads cells, not meanings.
+
+The package is looked at before anything is unpacked: how many parts, how large each really is, no
+macros, no encryption. A sheet is searched for formulas, whose stored results are nobody's word. All
+cells are written as text, so that no amount loses a digit and nothing becomes a formula.
+"""
+
+import io
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Final
+from xml.parsers import expat
+
+import xlsxwriter
+from python_calamine import CalamineError, CalamineWorkbook
+
+from ledger.errors import WrongInput
+from syndicate.reconciliation.statement import COLUMNS, MAX_LINES, Row
+
+MAX_PARTS: Final = 100
+MAX_UNPACKED: Final = 32 * 1024 * 1024
+"""Bytes of all parts together; what is declared is not believed, what is unpacked is counted."""
+
+_CHUNK: Final = 1 << 16
+_MADE: Final = datetime(2000, 1, 1)  # noqa: DTZ001 - the file says the same whenever it is made
+_WIDEST: Final = 15
+"""Significant digits that Excel itself keeps of a number."""
+
+
+def read(raw: bytes) -> Iterator[Row]:
+    """The rows of the only sheet, under the header. Raises WrongInput by row and column."""
+    _check_package(raw)
+    try:
+        book = CalamineWorkbook.from_filelike(io.BytesIO(raw))
+        if len(book.sheet_names) != 1:
+            raise WrongInput("the workbook", f"one sheet, not {len(book.sheet_names)}")
+        sheet = book.get_sheet_by_index(0)
+        if sheet.total_height > MAX_LINES + 1:
+            raise WrongInput(f"row {MAX_LINES + 2}", f"at most {MAX_LINES} lines")
+        rows = sheet.to_python(skip_empty_area=False)
+    except (CalamineError, OSError) as error:
+        raise WrongInput("the file", "an Excel workbook (.xlsx) that can be opened") from error
+    for number, cells in enumerate(rows, 1):
+        if len(cells) > len(COLUMNS):
+            raise WrongInput(f"row {number}, column {len(COLUMNS) + 1}", "no further column")
+        padded = [*cells, *([""] * (len(COLUMNS) - len(cells)))]
+        if number == 1:
+            _check_header(padded)
+            continue
+        named = zip(COLUMNS, padded, strict=True)
+        read_cells = {column: _text(value, number, column) for column, value in named}
+        yield Row(f"row {number}", read_cells)
+    if not rows:
+        raise WrongInput("row 1", f"the header {', '.join(COLUMNS)}")
+
+
+def _check_header(cells: Sequence[object]) -> None:
+    for index, (name, cell) in enumerate(zip(COLUMNS, cells, strict=True), 1):
+        if cell != name:
+            raise WrongInput(f"row 1, column {index}", f'the column name "{name}"')
+
+
+def _text(value: object, row: int, column: str) -> str:
+    """The cell as text. A number is the shortest decimal of Excel's fifteen digits."""
+    place = f"row {row}, column {column}"
+    match value:
+        case str():
+            return value
+        case bool():
+            raise WrongInput(place, "text or a number, not TRUE or FALSE")
+        case int():
+            return str(value)
+        case float():
+            return _decimal(value, place)
+        case datetime() if value.time() == datetime.min.time():
+            return value.date().isoformat()
+        case date() if not isinstance(value, datetime):
+            return value.isoformat()
+        case _:
+            raise WrongInput(place, "text, a number or a day")
+
+
+def _decimal(value: object, place: str) -> str:
+    exact = Decimal(repr(value))
+    if not exact.is_finite():
+        raise WrongInput(place, "a finite number")
+    if len(exact.normalize().as_tuple().digits) > _WIDEST:
+        raise WrongInput(place, f"text for a number of more than {_WIDEST} digits")
+    return format(exact.normalize(), "f")
+
+
+# ---- what may be unpacked at all
+
+
+def _check_package(raw: bytes) -> None:
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as package:
+            parts = package.infolist()
+            if len(parts) > MAX_PARTS:
+                raise WrongInput("the file", f"at most {MAX_PARTS} parts in the package")
+            left = MAX_UNPACKED
+            for part in parts:
+                left = _check_part(package, part, left)
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError) as error:
+        raise WrongInput("the file", "an Excel workbook (.xlsx) that can be opened") from error
+
+
+def _check_part(package: zipfile.ZipFile, part: zipfile.ZipInfo, left: int) -> int:
+    """How many bytes may still be unpacked after this part."""
+    if part.flag_bits & 1:
+        raise WrongInput("the file", "no password")
+    if part.filename.lower().endswith(".bin") or "externallink" in part.filename.lower():
+        raise WrongInput("the file", "no macros, binary parts or links to other files")
+    sheet = part.filename.startswith("xl/worksheets/") and part.filename.endswith(".xml")
+    markup = part.filename.endswith((".xml", ".rels"))
+    scan = _scan(looking_for_formulas=sheet) if markup else None
+    with package.open(part) as content:
+        while chunk := content.read(_CHUNK):
+            left -= len(chunk)
+            if left < 0:
+                raise WrongInput("the file", f"at most {MAX_UNPACKED >> 20} MiB when unpacked")
+            if scan is not None:
+                _feed(scan, chunk, part.filename)
+    return left
+
+
+def _feed(scan: expat.XMLParserType, chunk: bytes, name: str) -> None:
+    try:
+        scan.Parse(chunk, False)
+    except expat.ExpatError as error:
+        raise WrongInput("the file", f"well-formed XML in {name}") from error
+
+
+def _scan(*, looking_for_formulas: bool) -> expat.XMLParserType:
+    """A parser that refuses what no workbook needs: a document type, entities, formulas."""
+    parser = expat.ParserCreate(namespace_separator=" ")
+    cell = ""
+
+    def refuse(*_: object) -> None:
+        raise WrongInput("the file", "no document type and no entities in its XML")
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal cell
+        tag = name.rpartition(" ")[2]
+        if tag == "c":
+            cell = attributes.get("r", "?")
+        elif tag == "f":
+            raise WrongInput(f"cell {cell}", "no formula: a value as it stands")
+
+    parser.StartDoctypeDeclHandler = refuse
+    parser.EntityDeclHandler = refuse
+    if looking_for_formulas:
+        parser.StartElementHandler = start
+    return parser
+
+
+# ---- writing
+
+
+def write(rows: Iterable[Mapping[str, str]]) -> bytes:
+    """The rows as a workbook of one sheet; the same rows give the same bytes."""
+    out = io.BytesIO()
+    book = xlsxwriter.Workbook(out, {"in_memory": True, "strings_to_formulas": False})
+    book.set_properties({"created": _MADE})
+    sheet = book.add_worksheet("statement")
+    for index, column in enumerate(COLUMNS):
+        sheet.write_string(0, index, column)
+    for number, row in enumerate(rows, 1):
+        for index, column in enumerate(COLUMNS):
+            if row[column]:
+                sheet.write_string(number, index, row[column])
+    sheet.freeze_panes(1, 0)
+    book.close()
+    return out.getvalue()
