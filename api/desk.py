@@ -172,11 +172,16 @@ class Desk:
 
     async def _request_hash(self) -> bytes:
         request = self._request
-        takes_body = "data" in request.route_handler.parsed_fn_signature.parameters
+        raw = "raw_body" in request.route_handler.opt
+        takes_body = raw or "data" in request.route_handler.parsed_fn_signature.parameters
         if not takes_body and (await request.body()).strip() not in (b"", b"{}"):
             raise problems.HttpRefusal(422, "no-body-expected", "this command takes no fields")
         digest = hashlib.sha256()
-        for part in (request.method.encode(), request.scope["raw_path"], await request.body()):
+        parts = [request.method.encode(), request.scope["raw_path"], await request.body()]
+        if raw:  # a file does not say for itself what it is about
+            media_type = request.headers.get("content-type", "")
+            parts += [request.scope["query_string"], media_type.encode()]
+        for part in parts:
             digest.update(len(part).to_bytes(8, "big") + part)
         return digest.digest()
 

@@ -52,6 +52,7 @@ PARAMETERS: Final = {
     "limit": "How many at most on one page",
     "loss": "The loss's id in its facility",
     "negotiation": "The negotiation's id",
+    "number": "The break's number: its line in the outcome",
     "new_size": "Size of the later tree; a published one",
     "old_size": "Size of the earlier tree, from 1",
     "on": "The day the question is about",
@@ -61,14 +62,19 @@ PARAMETERS: Final = {
     "period_ending": "The last day of the interest period; the running period by default",
     "person": "The person's opaque id",
     "position": "The leaf's index in the log, from 0",
+    "reconciliation": "The reconciliation's id in its book, as `hzbank.2024-09-30.1`",
     "record": "The record's id",
     "ref": "What the account is kept for, as a draw's id",
+    "since": "The first day of the period whose cash is stated",
     "size": "A published size of the log",
     "transaction": "The record's id of a transaction or of a posted pending",
     "value_from": "Value date of this day or later",
     "value_until": "Value date of this day or before",
     "version": "Number of the version, from 1",
     "GET /v1/books/{book}/accounts after": "The `next` of an earlier page",
+    "GET /v1/books/{book}/statement-files format": "Which kind of file",
+    "GET /v1/books/{book}/statement-files on": "The day whose close is stated",
+    "POST /v1/books/{book}/reconciliations on": "The day whose close is stated",
     "GET /v1/negotiations/{negotiation}/differences after": "The later version, from 1",
     "GET /v1/negotiations/{negotiation}/differences before": "The earlier version, from 1",
     "GET /v1/facilities/{facility}/draws/{draw}/loans/{bank}/interest kind": "Which interest",
@@ -82,7 +88,7 @@ REFUSALS: Final = {
     "404": "Nothing there that the asker may see",
     "409": "The state does not allow it",
     "413": "The body is too large",
-    "415": "The body is not JSON",
+    "415": "The body is not of a media type that is taken here",
     "422": "A value is not what was expected there, or an Idempotency-Key was used before",
     "503": "Not ready",
 }
@@ -184,11 +190,13 @@ class Reach(msgspec.Struct, frozen=True):
     """What the routes know of an operation and Litestar's document does not say.
 
     roles             any one of them reaches it; () where it is public
+    files             media types of the file that is its body; () where the body is none
     body_limit_bytes  longest body it takes
     """
 
     roles: tuple[Role, ...]
     body_limit_bytes: int
+    files: tuple[str, ...]
 
 
 def reach_of(app: Litestar) -> dict[str, Reach]:
@@ -197,6 +205,7 @@ def reach_of(app: Litestar) -> dict[str, Reach]:
         f"{method} {route.path_format}": Reach(
             roles=next((g.roles for g in handler.resolve_guards() if isinstance(g, Needs)), ()),
             body_limit_bytes=int(handler.resolve_request_max_body_size() or 0),
+            files=tuple(handler.opt.get("raw_body", ())),
         )
         for route in app.routes
         if isinstance(route, HTTPRoute)
@@ -236,6 +245,11 @@ def _complete(operation: dict[str, Any], *, asked: str, reach: Reach) -> None:
     if reach.roles:
         operation["description"] = f"{described}\n\nRoles: {', '.join(reach.roles)}."
         operation["x-roles"] = list(reach.roles)
+    if reach.files:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {name: {"schema": {"type": "string"}} for name in reach.files},
+        }
     if "requestBody" in operation:
         operation["x-body-limit"] = reach.body_limit_bytes
     for parameter in operation.get("parameters", ()):

@@ -14,6 +14,7 @@ from api.routes import (
     negotiation_book,
     negotiations,
     parties,
+    reconciliation,
 )
 
 ROUTES = (
@@ -30,6 +31,11 @@ ROUTES = (
     *house_books.HANDLERS,
     *house_pendings.HANDLERS,
     *house_standing.HANDLERS,
+    *reconciliation.HANDLERS,
 )
-BULK_ROUTES = (*house_books.BULK_HANDLERS, *house_pendings.BULK_HANDLERS)
+BULK_ROUTES = (
+    *house_books.BULK_HANDLERS,
+    *house_pendings.BULK_HANDLERS,
+    *reconciliation.BULK_HANDLERS,
+)
 """Routes whose bodies may be longer."""

@@ -34,6 +34,9 @@ from syndicate.facility.facts import (
 from syndicate.facility.state import FacilityState, evolve
 
 FORMED = "formed"
+BESIDE = frozenset({"StatementReceived", "ReconciliationAttested"})
+"""Types of records in a facility's book that are no facts of it: what its banks say of the record
+itself (`syndicate.reconciliation`). The fold passes them over."""
 
 
 class Leaf(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +92,8 @@ def read(before: FacilityLog | None, leaves: Iterable[Leaf]) -> FacilityLog:
     records = {} if before is None else dict(before.records)
     for leaf in leaves:
         read_fact: Fact | Draft
+        if leaf.subject.get("type") in BESIDE:
+            continue
         if leaf.subject.get("type") in DRAFTS:
             draft = read_fact = drafts.draft_of(leaf.subject)
             standing[drafts.name_of(draft)] = draft

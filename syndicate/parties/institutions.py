@@ -87,6 +87,12 @@ Action = Literal[
     "open-house-book",
     "post-own",
     "close-day",
+    "map-accounts",
+    "submit-statement",
+    "propose-break",
+    "settle-break",
+    "attest-reconciliation",
+    "read-reconciliation",
 ]
 
 ROLES_OF: Final[Mapping[InstitutionKind, tuple[Role, ...]]] = {
@@ -168,6 +174,12 @@ MAY: Final[Mapping[Action, tuple[Role, ...]]] = {
     "open-house-book": ("operations",),
     "post-own": ("operations",),
     "close-day": ("operator",),
+    "map-accounts": ("operations",),
+    "submit-statement": ("operations",),
+    "propose-break": ("operations",),
+    "settle-break": ("approver",),
+    "attest-reconciliation": ("approver",),
+    "read-reconciliation": ("officer", "approver", "risk", "operations", "auditor"),
 }
 """Which roles may do what; a pair that does not stand here is refused."""
 

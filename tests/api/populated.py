@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from api.settings import asyncpg_dsn
 from ledger import notes
 from ledger.signatures import key_id
+from syndicate.reconciliation.statement import COLUMNS
 from tests.api import test_disclosure as rooms
 from tests.facility_house import Deal, formed
 from tests.house import FIRST_DAY, House
@@ -41,6 +42,7 @@ async def populate(house: House) -> None:
     await _revoke(house)
     await house.publish()
     await _cosign(house)
+    await _reconcile(house)
 
 
 async def add_what_has_no_route(house: House) -> None:
@@ -129,6 +131,41 @@ async def _revoke(house: House) -> None:
     await operator.send("DELETE", "/v1/people/cib-risk/tokens", key=None, expect=200)
     keys = f"/v1/institutions/expert/keys/{key_id(house.keys['expert'].public)}"
     await operator.send("DELETE", keys, key=None, expect=200)
+
+
+async def _reconcile(house: House) -> None:
+    """hzbank agrees to its statement of the day, czbank's has a break, cib's is of an own book."""
+    for bank, attested in (("hzbank", True), ("czbank", False)):
+        codes = dict.fromkeys(("principal", "overdue", "interest", "penalty", "compound"), "1301")
+        mapped = {"valid_from": FIRST_DAY.isoformat(), "codes": {**codes, "cash": "1003"}}
+        await house[f"{bank}-operations"].post("/v1/account-mappings", mapped)
+        status = f"status,JJ-d1-{bank},,,,,,,,{0 if attested else 7},normal"
+        await _state(house, bank, FACILITY.facility, status)
+        path = f"/v1/books/{FACILITY.facility}/reconciliations/{bank}.{FIRST_DAY}.1"
+        for line in (await house[f"{bank}-operations"].get(f"{path}/breaks"))["breaks"]:
+            one = f"{path}/breaks/{line['number']}"
+            accept = {"status": "attested", "reason": "", "document_sha256": ""}
+            proposed = await house[f"{bank}-operations"].post(f"{one}/proposal", accept)
+            if attested:
+                quoted = {"proposal": proposed["proposal"]}
+                await house[f"{bank}-approver"].post(f"{one}/approval", quoted)
+        if attested:
+            words = (await house[f"{bank}-approver"].get(f"{path}/breaks"))["to_sign"]
+            signed = house.sign(bank, words["kind"], words["body"])
+            await house[f"{bank}-approver"].post(f"{path}/attestation", {"signed": signed})
+    await _state(house, "cib", "own-cib-recon", "balance,,cash,CNY,0.05,,,,,,")
+
+
+async def _state(house: House, bank: str, book: str, *lines: str) -> None:
+    """The bank's statement of the first day, of these lines of CSV."""
+    answer = await house.http.post(
+        f"/v1/books/{book}/reconciliations",
+        params={"since": FIRST_DAY.isoformat(), "on": FIRST_DAY.isoformat()},
+        content="\n".join((",".join(COLUMNS), *lines)).encode(),
+        headers=house[f"{bank}-operations"].headers
+        | {"content-type": "text/csv", "idempotency-key": f"statement-{bank}"},
+    )
+    assert answer.status_code == 201, answer.text
 
 
 async def _cosign(house: House) -> None:

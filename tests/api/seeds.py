@@ -64,15 +64,18 @@ KNOWN: dict[str, tuple[Any, ...]] = {
     "side": ("debit", "credit"),
     "lasts_seconds": (1, 3600),
     "most_minor": (1_000_000_00, 5),
+    "number": (1, 2, 3),
     "person": ("czbank-risk",),
     "position": (0, 1),
     "purpose": (PURPOSE, "repayment", "drawdown"),
     "protector": ("guarantor", "pool"),
     "receiving_bank": BANKS,
     "recipient": BANKS,
+    "reconciliation": ("czbank.2024-03-01.1", "hzbank.2024-03-01.1", "cib.2024-03-01.1"),
     "ref": ("d1", ""),
     "room": ("neg-yunshen",),
     "rule": ("SY-02", "LE-01"),
+    "since": DAYS,
     "size": (1, 2, 4),
     "through": DAYS[:3],
     "until": DAYS,
@@ -285,6 +288,21 @@ SEEDS: dict[str, Seed] = {
     ),
     "POST /v1/facilities/{facility}/losses": Seed(
         "cib-operations", {"loss": "l-1", "amount_minor": 5, "evidence_sha256": EVIDENCE}, LOAN
+    ),
+    "POST /v1/account-mappings": Seed(
+        "hzbank-operations",
+        {
+            "valid_from": DAYS[1],
+            "codes": {
+                name: f"13{name}"
+                for name in ("principal", "overdue", "interest", "penalty", "compound", "cash")
+            },
+        },
+    ),
+    "POST /v1/books/{book}/reconciliations/{reconciliation}/breaks/{number}/proposal": Seed(
+        "czbank-operations",
+        {"status": "noted", "reason": "seen", "document_sha256": "e" * 64},
+        {"book": FACILITY.facility, "reconciliation": "czbank.2024-03-01.1", "number": 1},
     ),
     "POST /v1/business-days": Seed("operator", {"through": DAYS[0]}),
 }

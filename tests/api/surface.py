@@ -45,6 +45,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     roles       whose token opens it; () for the public
     body        the schema of its JSON body, if it takes one of at most `body_limit` bytes
+    files       media types of the file that is its body, if it takes one instead
     """
 
     method: str
@@ -53,6 +54,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[Role, ...]
     parameters: tuple[dict[str, Any], ...]
     body: dict[str, Any] | None
+    files: tuple[str, ...]
     body_limit: int
     answers: dict[str, Any]
 
@@ -131,7 +133,8 @@ def _operations() -> Iterator[Operation]:
                 public=found.get("security") == [{}],
                 roles=tuple(found.get("x-roles", ())),
                 parameters=tuple(found.get("parameters", ())),
-                body=content["application/json"]["schema"] if content else None,
+                body=content.get("application/json", {}).get("schema"),
+                files=tuple(name for name in content if name != "application/json"),
                 body_limit=found.get("x-body-limit", 0),
                 answers=found["responses"],
             )

@@ -49,7 +49,10 @@ async def send(
         url or operation.url(),
         content=content,
         headers=house[person].headers
-        | {"idempotency-key": key, "content-type": "application/json"},
+        | {
+            "idempotency-key": key,
+            "content-type": operation.files[0] if operation.files else "application/json",
+        },
     )
 
 

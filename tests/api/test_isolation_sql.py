@@ -93,6 +93,11 @@ class World(msgspec.Struct, frozen=True):
         )
         return found
 
+    def lead_of_facility(self, book: str) -> str | None:
+        """None for a house book."""
+        leads = {row["facility"]: row["lead"] for row in self.rows["syndicate.facility"]}
+        return leads.get(book)
+
     def lead_of(self, deal: str) -> str:
         (found,) = (row["lead"] for row in self.rows["negotiation.deal"] if row["deal"] == deal)
         return str(found)
@@ -162,6 +167,17 @@ RULES: Mapping[str, Callable[[World, str, Row], bool]] = {
     "syndicate.room_fact": lambda world, me, row: row["borrower"] == me or world.consented(me, row),
     "syndicate.room_access": lambda world, me, row: me in (row["reader"], row["borrower"]),
     "syndicate.facility": lambda world, me, row: world.ever_took_part(me, row["facility"]),
+    "syndicate.account_mapping": lambda world, me, row: row["bank"] == me,
+    **{
+        f"syndicate.{table}": lambda world, me, row: row["bank"] == me
+        for table in ("reconciliation_outcome", "break_step")
+    },
+    **{
+        f"syndicate.{table}": lambda world, me, row: (
+            me in (row["bank"], world.lead_of_facility(row["book_id"]))
+        )
+        for table in ("reconciliation", "reconciliation_attestation")
+    },
     "negotiation.deal": lambda world, me, row: world.ever_took_part(me, row["deal"]),
     "negotiation.quote": lambda world, me, row: me in (row["bank"], world.lead_of(row["deal"])),
     "api.answer": lambda world, me, row: row["institution"] == me,
@@ -374,6 +390,21 @@ FORGED: Mapping[str, str] = {
         LIMIT 1""",
     "negotiation.quote": """INSERT INTO negotiation.quote
         SELECT deal, 'cib', 9, 9, quote, salt, placed_at FROM negotiation.quote LIMIT 1""",
+    "syndicate.account_mapping": """INSERT INTO syndicate.account_mapping
+        SELECT 'cib', 9, valid_from, codes, made_by, recorded_at FROM syndicate.account_mapping
+        LIMIT 1""",
+    "syndicate.reconciliation": """INSERT INTO syndicate.reconciliation
+        SELECT book_id, 'forged', 'cib', since, on_day, known_size, 9, matched, breaks,
+          submitted_by, submitted_at FROM syndicate.reconciliation LIMIT 1""",
+    "syndicate.reconciliation_outcome": """INSERT INTO syndicate.reconciliation_outcome
+        SELECT book_id, 'forged', 'cib', statement_sha256, document, salt
+        FROM syndicate.reconciliation_outcome LIMIT 1""",
+    "syndicate.break_step": """INSERT INTO syndicate.break_step
+        SELECT book_id, reconciliation, 'cib', 9, number, status, reason, document_sha256, maker,
+          checker, business_day, recorded_at FROM syndicate.break_step LIMIT 1""",
+    "syndicate.reconciliation_attestation": """INSERT INTO syndicate.reconciliation_attestation
+        SELECT book_id, 'forged', 'cib', position, attested_by, attested_at
+        FROM syndicate.reconciliation_attestation LIMIT 1""",
     "syndicate.capital": """INSERT INTO syndicate.capital
         SELECT 'cib', '1999-01-01', 1, 1, false, recorded_at FROM syndicate.capital LIMIT 1""",
     "syndicate.room_access": """INSERT INTO syndicate.room_access
