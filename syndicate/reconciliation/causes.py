@@ -14,7 +14,7 @@ whole difference, to the fen. A cause is an explanation that fits, not a proof o
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Final, Literal
 
@@ -278,13 +278,13 @@ def _movements(ours: OurSide, theirs: Sequence[Movement]) -> Iterator[Outcome]:
             their.amount_minor - counted,
             _why_pair(ours, our, their),
         )
-    answered = [their for _, their in paired.pairs]
+    answered = _by_cash(their for _, their in paired.pairs)
     for their in paired.right:
         verdict = _doubled(their, answered) or ("missing", "not known here")
         difference_minor = their.amount_minor
         key = (their.loan_no, their.account)
         yield _outcome("movement", key, None, _cash(their), difference_minor, verdict)
-    known = [our for our, _ in paired.pairs if our.standing == "booked"]
+    known = _by_cash(our for our, _ in paired.pairs if our.standing == "booked")
     for our in paired.left:
         if our.standing == "booked":
             verdict = _doubled(our, known) or _not_there(ours, our)
@@ -325,12 +325,22 @@ def _why_pair(ours: OurSide, our: Movement, their: Movement) -> tuple[Cause, str
     return None
 
 
-def _doubled(movement: Movement, answered: Sequence[Movement]) -> tuple[Cause, str] | None:
+_Answered = Mapping[tuple[str, int], Sequence[Movement]]
+"""By loan and amount: the lines of one side that the other side answers."""
+
+
+def _by_cash(movements: Iterable[Movement]) -> _Answered:
+    found: defaultdict[tuple[str, int], list[Movement]] = defaultdict(list)
+    for movement in movements:
+        found[movement.loan_no, movement.amount_minor].append(movement)
+    return found
+
+
+def _doubled(movement: Movement, answered: _Answered) -> tuple[Cause, str] | None:
     """Whether the same side has the same cash among what the other side answers."""
-    for other in answered:
-        alike = (other.loan_no, other.amount_minor) == (movement.loan_no, movement.amount_minor)
+    for other in answered.get((movement.loan_no, movement.amount_minor), ()):
         known_alike = set(other.references) & set(movement.references)
-        if alike and (known_alike or other.value_date == movement.value_date):
+        if known_alike or other.value_date == movement.value_date:
             return "doubled", f"the same cash as entry {other.entry}"
     return None
 

@@ -7,8 +7,8 @@
       AddtlStmtInf    status of the loan, as "days_overdue=19;risk_class=special_mention"
 
 A bank that knows camt.053 finds its elements here, and no others are taken: what is not in `PATHS`
-is refused by name rather than passed over. The parser takes no document type, no entity and no
-processing instruction, and stops at a depth, so that no file can make it grow or reach out.
+is refused by name rather than passed over, which bounds the depth too. The parser takes no document
+type, no entity and no processing instruction, so that no file can make it grow or reach out.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +22,6 @@ from syndicate.reconciliation.statement import COLUMNS, MAX_LINES, Row
 
 NAMESPACE: Final = "urn:iso:std:iso:20022:tech:xsd:camt.053.001."
 WRITTEN: Final = f"{NAMESPACE}08"
-MAX_DEPTH: Final = 16
 MAX_TEXT: Final = 500
 
 _STMT: Final = "Document/BkToCstmrStmt/Stmt"
@@ -113,8 +112,6 @@ class _Reading:
         namespace, _, tag = name.rpartition(" ")
         if "".join(self._text).strip():
             raise WrongInput(f"{self._where}, {self._path[-1]}", "elements, not text")
-        if len(self._path) == MAX_DEPTH:
-            raise WrongInput(self._where, f"elements at most {MAX_DEPTH} deep")
         self._path.append(tag)
         path = "/".join(self._path)
         if not namespace.startswith(NAMESPACE):

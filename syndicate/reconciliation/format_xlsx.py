@@ -1,11 +1,13 @@
 """How a statement is read from and written as an Excel workbook. It reads cells, not meanings.
 
 The package is looked at before anything is unpacked: how many parts, how large each really is, no
-macros, no encryption. A sheet is searched for formulas, whose stored results are nobody's word. All
-cells are written as text, so that no amount loses a digit and nothing becomes a formula.
+macros, no encryption. Every part is searched for formulas, whose stored results are nobody's word,
+and for cells far away, which would be filled up to. Cells are written as text, so that no amount
+loses a digit and nothing becomes a formula.
 """
 
 import io
+import re
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
@@ -25,6 +27,8 @@ MAX_UNPACKED: Final = 32 * 1024 * 1024
 
 _CHUNK: Final = 1 << 16
 _MADE: Final = datetime(2000, 1, 1)  # noqa: DTZ001 - the file says the same whenever it is made
+_CELLS: Final = b"sheetData"
+_PLACE: Final = re.compile(r"([A-Z]{0,3})([1-9][0-9]{0,6})", re.ASCII)
 _WIDEST: Final = 15
 """Significant digits that Excel itself keeps of a number."""
 
@@ -37,12 +41,12 @@ def read(raw: bytes) -> Iterator[Row]:
         if len(book.sheet_names) != 1:
             raise WrongInput("the workbook", f"one sheet, not {len(book.sheet_names)}")
         sheet = book.get_sheet_by_index(0)
-        if sheet.total_height > MAX_LINES + 1:
-            raise WrongInput(f"row {MAX_LINES + 2}", f"at most {MAX_LINES} lines")
         rows = sheet.to_python(skip_empty_area=False)
     except (CalamineError, OSError) as error:
         raise WrongInput("the file", "an Excel workbook (.xlsx) that can be opened") from error
     for number, cells in enumerate(rows, 1):
+        if number > MAX_LINES + 1:
+            raise WrongInput(f"row {number}", f"at most {MAX_LINES} lines")
         if len(cells) > len(COLUMNS):
             raise WrongInput(f"row {number}, column {len(COLUMNS) + 1}", "no further column")
         padded = [*cells, *([""] * (len(COLUMNS) - len(cells)))]
@@ -109,13 +113,13 @@ def _check_package(raw: bytes) -> None:
 
 def _check_part(package: zipfile.ZipFile, part: zipfile.ZipInfo, left: int) -> int:
     """How many bytes may still be unpacked after this part."""
+    name = part.filename.lower()
     if part.flag_bits & 1:
         raise WrongInput("the file", "no password")
-    if part.filename.lower().endswith(".bin") or "externallink" in part.filename.lower():
-        raise WrongInput("the file", "no macros, binary parts or links to other files")
-    sheet = part.filename.startswith("xl/worksheets/") and part.filename.endswith(".xml")
-    markup = part.filename.endswith((".xml", ".rels"))
-    scan = _scan(looking_for_formulas=sheet) if markup else None
+    if "vbaproject" in name or "externallink" in name:
+        raise WrongInput("the file", "no macros and no links to other files")
+    scan = _scan() if name.endswith((".xml", ".rels", ".vml")) else None
+    tail = b""
     with package.open(part) as content:
         while chunk := content.read(_CHUNK):
             left -= len(chunk)
@@ -123,6 +127,9 @@ def _check_part(package: zipfile.ZipFile, part: zipfile.ZipInfo, left: int) -> i
                 raise WrongInput("the file", f"at most {MAX_UNPACKED >> 20} MiB when unpacked")
             if scan is not None:
                 _feed(scan, chunk, part.filename)
+            elif _CELLS in tail + chunk:
+                raise WrongInput("the file", f"cells in .xml parts alone, not in {part.filename}")
+            tail = chunk[-len(_CELLS) :]
     return left
 
 
@@ -133,10 +140,11 @@ def _feed(scan: expat.XMLParserType, chunk: bytes, name: str) -> None:
         raise WrongInput("the file", f"well-formed XML in {name}") from error
 
 
-def _scan(*, looking_for_formulas: bool) -> expat.XMLParserType:
-    """A parser that refuses what no workbook needs: a document type, entities, formulas."""
+def _scan() -> expat.XMLParserType:
+    """A parser that refuses what no statement needs: a document type, entities, formulas, and cells
+    far from the others, which a reader would fill the space up to."""
     parser = expat.ParserCreate(namespace_separator=" ")
-    cell = ""
+    cell = "?"
 
     def refuse(*_: object) -> None:
         raise WrongInput("the file", "no document type and no entities in its XML")
@@ -144,16 +152,30 @@ def _scan(*, looking_for_formulas: bool) -> expat.XMLParserType:
     def start(name: str, attributes: dict[str, str]) -> None:
         nonlocal cell
         tag = name.rpartition(" ")[2]
-        if tag == "c":
-            cell = attributes.get("r", "?")
-        elif tag == "f":
+        if tag == "f":
             raise WrongInput(f"cell {cell}", "no formula: a value as it stands")
+        if tag in ("c", "row") and "r" in attributes:
+            cell = attributes["r"] if tag == "c" else cell
+            _check_near(attributes["r"])
 
     parser.StartDoctypeDeclHandler = refuse
     parser.EntityDeclHandler = refuse
-    if looking_for_formulas:
-        parser.StartElementHandler = start
+    parser.StartElementHandler = start
     return parser
+
+
+def _check_near(name: str) -> None:
+    """Nothing: the row, or the cell of that name, lies where a statement has its lines."""
+    found = _PLACE.fullmatch(name)
+    if found is None:
+        raise WrongInput(f"cell {name[:20]}", "a cell's name as A1")
+    column = 0
+    for letter in found[1]:
+        column = column * 26 + ord(letter) - ord("A") + 1
+    if int(found[2]) > MAX_LINES + 1:
+        raise WrongInput(f"row {found[2]}", f"at most {MAX_LINES} lines")
+    if column > len(COLUMNS):
+        raise WrongInput(f"row {found[2]}, column {column}", "no further column")
 
 
 # ---- writing

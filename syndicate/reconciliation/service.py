@@ -8,6 +8,7 @@
 How breaks are settled and the whole is signed is in `settling_service`.
 """
 
+import asyncio
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
@@ -24,7 +25,7 @@ from syndicate.facility import questions
 from syndicate.facility.errors import NotAParty
 from syndicate.facility.records import Work
 from syndicate.reconciliation import formats, house_record, mapping, outcome, record, store
-from syndicate.reconciliation.causes import Cause, judge
+from syndicate.reconciliation.causes import Cause, Outcome, judge
 from syndicate.reconciliation.formats import Upload
 from syndicate.reconciliation.house_record import Moved
 from syndicate.reconciliation.mapping import AccountMapping
@@ -219,13 +220,13 @@ async def submit(
     ours = await our_side(
         work.conn, book=book, bank=bank, since=since, on=on, known_size=known_size
     )
-    theirs = formats.read(upload, book=book, expected=ours.expected)
+    lines = await asyncio.to_thread(_judged, ours, upload)
     held = await ledger.hold(work.conn, book=book)
     before = await store.of_day(work.conn, book=book, bank=bank, on=on)
     version = len(before) + 1
     written = outcome.document(
         ours,
-        judge(ours, theirs),
+        lines,
         reconciliation=f"{bank}.{on}.{version}",
         version=version,
         kind=upload.format,
@@ -273,6 +274,11 @@ async def submit(
         record=f"{work.command}:0",
         position=await note(work, held, subject),
     )
+
+
+def _judged(ours: OurSide, upload: Upload) -> tuple[Outcome, ...]:
+    """In a thread of its own: a long file takes seconds, and nobody else is to wait for them."""
+    return judge(ours, formats.read(upload, book=ours.book, expected=ours.expected))
 
 
 async def note(work: Work, held: HeldBook, subject: dict[str, Any]) -> int:

@@ -236,11 +236,44 @@ def repacked(parts: dict[str, bytes], *, onto: bytes | None = None) -> bytes:
 
 
 GOOD = written("xlsx", BALANCE)
+SHEET = "xl/worksheets/sheet1.xml"
+MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+
+
+def sheet_of(cells: str, row: str = "1") -> bytes:
+    data = f'<sheetData><row r="{row}">{cells}</row></sheetData>'
+    return f'<worksheet xmlns="{MAIN}">{data}</worksheet>'.encode()
+
+
+def far(cell: str, *, row: str = "1") -> bytes:
+    """A few bytes that a reader would make billions of cells of."""
+    return repacked({SHEET: sheet_of(f'<c r="{cell}"><v>1</v></c>', row)}, onto=GOOD)
+
+
+def elsewhere(part: str) -> bytes:
+    """The workbook's sheet stands in another part, and holds a formula."""
+    with zipfile.ZipFile(io.BytesIO(GOOD)) as old:
+        links = old.read("xl/_rels/workbook.xml.rels")
+    moved = links.replace(b"worksheets/sheet1.xml", part.removeprefix("xl/").encode())
+    assert moved != links
+    sheet = sheet_of('<c r="A1"><f>1+1</f><v>2</v></c>')
+    return repacked({part: sheet, "xl/_rels/workbook.xml.rels": moved}, onto=GOOD)
+
+
 BAD_XLSX = [
     ("a formula", workbook(lambda _, s: s.write_formula("E2", "=1+1", None, 2)), "cell E2"),
-    ("a formula outside", workbook(lambda _, s: s.write_formula("Z9", "=NOW()")), "cell Z9"),
+    (
+        "a formula outside",
+        workbook(lambda _, s: s.write_formula("Z9", "=NOW()")),
+        "row 9, column 26",
+    ),
     ("two sheets", workbook(lambda *_: None, sheets=2), "the workbook"),
     ("a wide sheet", workbook(lambda _, s: s.write_string("L1", "x")), "row 1, column 12"),
+    ("a far cell", far("XFD1048576"), "row 1048576"),
+    ("a far row", far("A1", row="900000"), "row 900000"),
+    ("a wrong place", far("a1"), "cell a1"),
+    ("a formula of a sheet elsewhere", elsewhere("xl/other.xml"), "cell A1"),
+    ("a sheet that is no .xml", elsewhere("xl/printerSettings/a.bin"), "the file"),
     ("TRUE", workbook(lambda _, s: s.write_boolean("E2", True)), "row 2, column amount"),
     (
         "too exact",
