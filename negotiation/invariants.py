@@ -1,7 +1,8 @@
 """Do two persons stand behind each step here, and are the signed terms the posted ones?
 
     I16  maker and checker differ
-    I17  only legal transitions; the accepted terms equal the terms posted
+    I17  only legal transitions; the accepted terms equal the terms posted, the outcome of a bank's
+         statement the one committed to
 
 Every negotiation and facility is folded again from its log: a record that does not follow from
 those before it cannot be folded.
@@ -23,6 +24,7 @@ from syndicate.facility.drafts import LossDrafted
 from syndicate.facility.facts import FacilityFormed, LossFixed, ReleaseApproved
 from syndicate.facility.log import FORMED
 from syndicate.facility.terms import terms_hash
+from syndicate.reconciliation import invariants as reconciliations
 
 
 async def _four_eyes(conn: AsyncConnection, seen: Seen) -> None:
@@ -48,6 +50,7 @@ async def _four_eyes(conn: AsyncConnection, seen: Seen) -> None:
             draft = log.drafts.get(f"loss:{noted.fact.loss}")
             if not isinstance(draft, LossDrafted) or draft.maker == noted.actor.user:
                 seen.offence(f"{row.facility} {noted.position}: no second person fixed the loss")
+    await reconciliations.two_persons(conn, seen)
 
 
 async def _posted_as_signed(conn: AsyncConnection, seen: Seen) -> None:
@@ -70,18 +73,21 @@ async def _posted_as_signed(conn: AsyncConnection, seen: Seen) -> None:
         assert isinstance(formed, FacilityFormed), "a facility's first record forms it"
         if set(state.signatures) != {signed.by for signed in formed.signatures}:
             seen.offence(f"{name}: {state.sheet.facility} lacks a signature of the sheet")
+    await reconciliations.as_committed(conn, seen)
 
 
 CHECKS: Final = (
     Check(
         "I16",
-        "decisions, overrides, releases and losses: maker and checker are two persons",
+        "decisions, overrides, releases, losses, and what banks said of the record: maker and "
+        "checker are two persons",
         _four_eyes,
     ),
     Check(
         "I17",
-        "negotiations: each record follows from those before it, and the facility was formed on "
-        "exactly the signed terms",
+        "negotiations and banks' statements: each record follows from those before it, the "
+        "facility was formed on exactly the signed terms, and what a statement came to is what its "
+        "leaf and its signature bind",
         _posted_as_signed,
     ),
 )

@@ -208,3 +208,34 @@ async def add_attestation(
             attested_at=attested_at,
         )
     )
+
+
+async def every_approval(conn: AsyncConnection) -> Sequence[Found]:
+    """Every second person's word on a break, in all books: for audits."""
+    table = tables.step
+    query = (
+        select(table.c.book_id, table.c.reconciliation, table.c.maker, table.c.checker)
+        .where(table.c.checker.is_not(None))
+        .order_by(table.c.book_id, table.c.reconciliation, table.c.step)
+    )
+    return (await conn.execute(query)).all()
+
+
+async def everything(conn: AsyncConnection) -> Sequence[Found]:
+    """Every statement with its outcome and who agreed to it, in all books: for audits."""
+    table, found, signed = tables.reconciliation, tables.outcome, tables.attestation
+    query = (
+        select(table, found.c.document, found.c.salt, signed.c.position, signed.c.attested_by)
+        .join(
+            found,
+            (found.c.book_id == table.c.book_id)
+            & (found.c.reconciliation == table.c.reconciliation),
+        )
+        .outerjoin(
+            signed,
+            (signed.c.book_id == table.c.book_id)
+            & (signed.c.reconciliation == table.c.reconciliation),
+        )
+        .order_by(table.c.book_id, table.c.reconciliation)
+    )
+    return (await conn.execute(query)).all()
