@@ -6,7 +6,7 @@
     beside it         payments booked after the day, before the period or not confirmed yet, and the
                       figures of the days around it: they explain differences and are no lines
 
-The same log, day, period and size give the same answer for ever.
+The same log, period, size and mapping of accounts give the same answer for ever.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -51,6 +51,7 @@ async def test_three_banks_reconcile_a_joint_loan(house: House) -> None:
     await first_instalment_paid_by_the_waterfall(deal)
     await second_instalment_missed(deal)
     await house.publish()
+    await our_side_says_what_the_positions_say(deal)
     await our_side_sent_back_in_each_kind_of_file_matches(house)
     await mapped_to_the_banks_own_accounts(house)
     name = await every_break_has_its_cause(deal)
@@ -109,6 +110,28 @@ def file(rows: list[dict[str, str]]) -> bytes:
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue().encode()
+
+
+async def our_side_says_what_the_positions_say(deal: Deal) -> None:
+    today = await deal.open_day()
+    (loan,) = (await deal.get("czbank-risk", "/positions"))["loans"]
+    rows = table(await side(deal.house, "czbank-operations", "csv", on=today))
+    said = {
+        row["account"]: int(row["amount"].replace(".", ""))
+        for row in rows
+        if row["line"] == "balance"
+    }
+    assert said == {
+        account: loan[f"{account}_minor"]
+        for account in ("principal", "overdue", "interest", "penalty", "compound")
+    }
+    (late,) = [row for row in rows if row["line"] == "status"]
+    assert late["days_overdue"] == str(loan["days_overdue"])
+    paid = await deal.get("czbank-operations", "/payments")
+    received = [line for line in paid if line["purpose"] == "repayment"]
+    assert [row["reference"] for row in rows if row["line"] == "movement"] == [
+        line["external_reference"] for line in received
+    ]
 
 
 async def our_side_sent_back_in_each_kind_of_file_matches(house: House) -> None:
