@@ -14,6 +14,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 from alembic import command
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 
@@ -195,7 +196,8 @@ async def test_an_older_schema_is_brought_up_and_a_newer_one_is_refused(bare_url
 
     async with _owner(bare_url) as conn:
         await conn.run_sync(only_two)
-    assert await migrate(bare_url) == ("0002", "0004")
+    newest = ScriptDirectory.from_config(_alembic()).get_current_head()
+    assert await migrate(bare_url) == ("0002", newest)
     async with _owner(bare_url) as conn:
         await conn.execute(text("UPDATE public.schema_version SET version_num = '9999'"))
     with pytest.raises(SchemaMismatch, match="newer than this program"):
