@@ -68,6 +68,8 @@ PARAMETERS: Final = {
     "since": "The first day of the period whose cash is stated",
     "size": "A published size of the log",
     "transaction": "The record's id of a transaction or of a posted pending",
+    "tile": "The tile's name as C2SP tlog-tiles has it, as `0/x001/234.p/8`; without the level for "
+    "entries",
     "value_from": "Value date of this day or later",
     "value_until": "Value date of this day or before",
     "version": "Number of the version, from 1",

@@ -151,6 +151,7 @@ def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
     routed = request.scope["state"].get("request_id")
     request_id = str(routed or uuid.uuid4().hex)
     problem, headers = problem_of(error, request_id=request_id)
+    headers = {"cache-control": "no-store", **headers}  # what is not there today may be tomorrow
     if routed is None:
         headers = {**headers, REQUEST_ID: request_id}
         metrics.count(request.method, problem.status)

@@ -14,7 +14,7 @@ from datetime import datetime
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger import merkle, notes, store
+from ledger import merkle, notes, store, tiles
 from ledger.errors import Absent, Conflict, LiandaiError
 from ledger.leaves import Leaf
 from ledger.service import SYSTEM, append, hold
@@ -239,6 +239,28 @@ async def _with_nodes(
     proof(note_down)
     found = await store.subtrees(conn, book=book, wanted=wanted)
     return proof(lambda level, index: found[level, index])
+
+
+async def tile(conn: AsyncConnection, *, book: str, asked: tiles.Tile) -> bytes:
+    """The tile's hashes, side by side. NoSuchTile where the published tree has not grown so far."""
+    level, first, end = asked.nodes
+    found = await store.subtrees_between(conn, book=book, level=level, first=first, end=end)
+    if len(found) != asked.width:
+        raise tiles.NoSuchTile(f"no tile {asked.path} of book {book} yet")
+    return b"".join(found)
+
+
+async def entry_bundle(conn: AsyncConnection, *, book: str, asked: tiles.EntryBundle) -> bytes:
+    """The published leaves under a tile of level 0, verbatim; for who may read everyone's entries.
+
+    Raises NoSuchTile where the published tree has not grown so far, EntryTooLong.
+    """
+    first, end = asked.positions
+    head = await store.head(conn, book=book)
+    if head is None or head.size < end:
+        raise tiles.NoSuchTile(f"no entry bundle {asked.path} of book {book} yet")
+    rows = await store.leaf_bytes(conn, book=book, from_position=first, to_position=end)
+    return tiles.entry_bundle([row.bytes for row in rows])
 
 
 async def cosign(

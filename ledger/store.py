@@ -490,6 +490,20 @@ async def subtrees(
     return {(row.level, row.nth): row.hash for row in rows}
 
 
+async def subtrees_between(
+    conn: AsyncConnection, *, book: str, level: int, first: int, end: int
+) -> list[bytes]:
+    """The hashes of the published complete subtrees [first, end) of one level, from the left."""
+    table = tables.subtree
+    query = (
+        select(table.c.hash)
+        .where(table.c.book_id == book, table.c.level == level)
+        .where(table.c.index >= first, table.c.index < end)
+        .order_by(table.c.index)
+    )
+    return list((await conn.execute(query)).scalars())
+
+
 async def checkpoints(conn: AsyncConnection, *, book: str) -> Sequence[Found]:
     table = tables.checkpoint
     query = select(table).where(table.c.book_id == book).order_by(table.c.size)

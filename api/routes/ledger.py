@@ -402,7 +402,11 @@ async def top_head(request: Request[Any, Any, Any]) -> Response[bytes]:
     """The top log's latest head, public: a C2SP checkpoint as plain text."""
     async with request.app.state.database.transaction(NOBODY, read_only=True) as conn:
         head = await publishing.checkpoint(conn, book=publishing.TOP)
-    return Response(head.note, media_type="text/plain; charset=utf-8")
+    return Response(
+        head.note,
+        media_type="text/plain",
+        headers={"cache-control": "no-store"},
+    )
 
 
 @get("/v1/log/proofs/consistency", security=[{}], tags=["log"])

@@ -78,6 +78,7 @@ KNOWN: dict[str, tuple[Any, ...]] = {
     "since": DAYS,
     "size": (1, 2, 4),
     "through": DAYS[:3],
+    "tile": ("0/000.p/1", "0/000.p/2", "000.p/1", "1/000.p/1", "0/x001/000"),
     "until": DAYS,
     "value_date": DAYS,
     "version": (1, 2),

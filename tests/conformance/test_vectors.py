@@ -13,11 +13,12 @@ import rfc8785
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from ledger import merkle, notes, signatures
+from ledger import merkle, notes, signatures, tiles
 from ledger.documents import canonical, read_json
 from ledger.errors import WrongInput
 from ledger.notes import NotSigned, VerifierKey
 from ledger.signatures import KeyInMemory
+from ledger.tiles import Tile
 from tests.given import vectors_folder
 
 
@@ -107,12 +108,9 @@ def test_consistency_probes_have_the_published_outcomes():
 TESSERA = "example.com/log/testdata+33d7b496+AeHTu4Q3hEIMHNqc6fASMsq3rKNx280NI+oO5xCFkkSx"
 
 
-def bundle_entries(raw):
-    """The entries of a C2SP entry bundle: each with its length in two bytes, big endian."""
-    while raw:
-        size = int.from_bytes(raw[:2], "big")
-        yield raw[2 : 2 + size]
-        raw = raw[2 + size :]
+def read_in(folder):
+    """How the reader of tiles is given those of a log that is a folder of files."""
+    return lambda tile: (folder / tile.path).read_bytes()
 
 
 def test_a_real_log_has_its_tiles_roots_and_signatures():
@@ -125,14 +123,17 @@ def test_a_real_log_has_its_tiles_roots_and_signatures():
         assert head.checkpoint.text.encode() == path.read_bytes().rpartition(b"\n\n")[0] + b"\n"
     frontier = merkle.EMPTY
     for size in range(1, 16):
-        raw = (folder / "tile" / "entries" / "000.p" / str(size)).read_bytes()
-        leaves = [merkle.leaf_hash(entry) for entry in bundle_entries(raw)]
-        assert b"".join(leaves) == (folder / "tile" / "0" / "000.p" / str(size)).read_bytes()
+        served = read_in(folder / "tile")
+        (bundle,) = tiles.bundles_of(size)
+        raw = (folder / "tile" / "entries" / bundle.path).read_bytes()
+        leaves = [merkle.leaf_hash(entry) for entry in tiles.entries_of(raw)]
+        assert b"".join(leaves) == served(Tile(0, 0, size))
+        assert tiles.derive_root(size, served) == roots[size]
         frontier, _ = frontier.append(leaves[-1:])
         assert frontier.root() == merkle.root(leaves) == roots[size]
         for old in range(1, size + 1):
             proof = merkle.consistency_proof(
-                old_size=old, new_size=size, node=merkle.lookup_in(leaves)
+                old_size=old, new_size=size, node=tiles.lookup(size, served)
             )
             assert merkle.verify_consistency(
                 old_size=old,
