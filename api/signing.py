@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ledger.errors import WrongInput
-from ledger.signatures import KeyInMemory, encode_base64, key_id, sign_statement
+from ledger.signatures import PUBLIC_SIZE, KeyInMemory, encode_base64, key_id, sign_statement
 
 
 def new_key(path: Path) -> dict[str, str]:
@@ -24,15 +24,22 @@ def new_key(path: Path) -> dict[str, str]:
     return {"key": key_id(public), "public_key": encode_base64(public)}
 
 
+def read_key(path: Path) -> KeyInMemory:
+    """The key in the file. WrongInput for a file that holds none."""
+    try:
+        private = bytes.fromhex(path.read_text("ascii").strip())
+    except (OSError, ValueError) as error:
+        raise WrongInput("--key", "a file that `liandai key new` made") from error
+    if len(private) != PUBLIC_SIZE:
+        raise WrongInput("--key", "a file that `liandai key new` made")
+    return KeyInMemory(private)
+
+
 def sign_document(path: Path, *, by: str, kind: str, body: Any) -> dict[str, Any]:
     """The statement signed with the key in the file, as a request takes it."""
     if not isinstance(body, dict):
         raise WrongInput("$", "a JSON object to sign")
-    try:
-        private = bytes.fromhex(path.read_text("ascii").strip())
-        signer = KeyInMemory(private)
-    except (OSError, ValueError) as error:
-        raise WrongInput("--key", "a file that `liandai key new` made") from error
+    signer = read_key(path)
     signed: dict[str, Any] = msgspec.to_builtins(
         sign_statement(kind=kind, body=body, by=by, signer=signer)
     )

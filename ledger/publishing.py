@@ -9,7 +9,7 @@ different world. It runs in one place at a time.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -187,6 +187,30 @@ async def checkpoint(conn: AsyncConnection, *, book: str, size: int | None = Non
     row = await store.checkpoint(conn, book=book, size=size)
     if row is None:
         raise NoSuchHead(f"no checkpoint of book {book}" + (f" at {size}" if size else ""))
+    return await _witnessed(conn, row)
+
+
+HEAD_STANDS_SECONDS = 15
+"""For how long witnesses are asked to cosign the same head of the top log."""
+
+
+async def checkpoint_to_cosign(conn: AsyncConnection, *, now: datetime) -> Witnessed:
+    """The head of the top log that witnesses are asked to cosign now.
+
+    It is the last one published before the present quarter of a minute began (the first of all
+    where there is none), so that witnesses who ask at different moments sign the same head and k of
+    them come together under it, however fast the log grows. Raises NoSuchHead.
+    """
+    seconds = int(now.timestamp())
+    began = datetime.fromtimestamp(seconds - seconds % HEAD_STANDS_SECONDS, UTC)
+    row = await store.checkpoint_by(conn, book=TOP, until=began)
+    if row is None:
+        raise NoSuchHead(f"no checkpoint of book {TOP}")
+    return await _witnessed(conn, row)
+
+
+async def _witnessed(conn: AsyncConnection, row: store.Found) -> Witnessed:
+    book = row.book_id
     lines = await store.cosignatures(conn, book=book, size=row.size)
     note = notes.with_signatures(row.note.encode(), [line.encode() for line in lines])
     return Witnessed(book=book, size=row.size, root=row.root, note=note)

@@ -519,6 +519,17 @@ async def checkpoint(conn: AsyncConnection, *, book: str, size: int | None) -> F
     return (await conn.execute(query)).one_or_none()
 
 
+async def checkpoint_by(conn: AsyncConnection, *, book: str, until: datetime) -> Found | None:
+    """The last checkpoint published by then, or the first of all where none was."""
+    table = tables.checkpoint
+    of_book = select(table).where(table.c.book_id == book)
+    standing = of_book.where(table.c.published_at <= until).order_by(table.c.size.desc()).limit(1)
+    found = (await conn.execute(standing)).one_or_none()
+    if found is not None:
+        return found
+    return (await conn.execute(of_book.order_by(table.c.size).limit(1))).one_or_none()
+
+
 async def add_cosignature(
     conn: AsyncConnection, *, book: str, size: int, witness: str, line: str, received_at: datetime
 ) -> None:

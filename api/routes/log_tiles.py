@@ -5,6 +5,7 @@ The top log's tree is public, at the prefix `/v1/log`; a book's is its members',
 every book there is, so entry bundles are for who may take an audit bundle home.
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
 from litestar import MediaType, Request, Response, get
@@ -25,6 +26,17 @@ NEVER = {"cache-control": "no-store"}
 def _path(tile: str) -> str:
     """The rest of the path as it stands in a tile's name: without the slash before it."""
     return tile.removeprefix("/")
+
+
+@get("/v1/log/checkpoint-to-cosign", security=[{}], tags=["log"], media_type=MediaType.TEXT)
+async def head_to_cosign(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """The top log's head that witnesses are asked to cosign now, public: a C2SP checkpoint.
+
+    It stays the same for a quarter of a minute, so that witnesses come together under one head.
+    """
+    async with request.app.state.database.transaction(NOBODY, read_only=True) as conn:
+        head = await publishing.checkpoint_to_cosign(conn, now=datetime.now(UTC))
+    return Response(head.note, media_type=TEXT, headers=NEVER)
 
 
 @get("/v1/log/tile/{tile:path}", security=[{}], tags=["log"], media_type=BYTES)
@@ -89,4 +101,4 @@ async def book_entries(desk: AtDesk, book: FromPath[str], tile: FromPath[str]) -
     return Response(found, media_type=BYTES, headers=FOREVER_YOURS)
 
 
-HANDLERS = (top_tile, top_entries, book_checkpoint, book_tile, book_entries)
+HANDLERS = (head_to_cosign, top_tile, top_entries, book_checkpoint, book_tile, book_entries)

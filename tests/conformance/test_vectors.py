@@ -13,12 +13,15 @@ import rfc8785
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from ledger import merkle, notes, signatures, tiles
+from api.witness_memory import held
+from api.witness_server import Desk
+from ledger import merkle, notes, signatures, tiles, witness
 from ledger.documents import canonical, read_json
 from ledger.errors import WrongInput
 from ledger.notes import NotSigned, VerifierKey
 from ledger.signatures import KeyInMemory
 from ledger.tiles import Tile
+from ledger.witness import Forked, NoProof, OtherHead, UnknownLog
 from tests.given import vectors_folder
 
 
@@ -241,44 +244,58 @@ def test_the_go_tree_head_reads_as_published():
     count("Go tree heads", read=1, refused=len(malformed), other_origin=1)
 
 
-class Witness:
-    """A witness of one log, as C2SP tlog-witness words it, on our rules only."""
-
-    def __init__(self, log):
-        self.log, self.size, self.root = log, 0, merkle.EMPTY_ROOT
-
-    def add(self, body):
-        asked, _, note = body.partition("\n\n")
-        old, *proof = asked.split("\n")
-        old_size = int(old.removeprefix("old "))
-        try:
-            head = notes.open_checkpoint(
-                note.encode(), origin=self.log.name, log=self.log, witnesses=[]
-            ).checkpoint
-        except (WrongInput, NotSigned):
-            return 403
-        if old_size != self.size:
-            return 409
-        if not merkle.extends(
-            old_size=self.size,
-            old_root=self.root,
-            new_size=head.size,
-            new_root=head.root,
-            proof=[signatures.decode_base64(step, size=32, place="$") for step in proof],
-        ):
-            return 422
-        self.size, self.root = head.size, head.root
-        return 200
+STATUSES = {
+    WrongInput: 400,
+    NotSigned: 403,
+    UnknownLog: 404,
+    OtherHead: 409,
+    Forked: 409,
+    NoProof: 422,
+}
 
 
-def test_a_witness_answers_the_published_sequence():
+def witness_case():
     case = load("tlog-witness", "add-checkpoint.json")
-    public = bytes.fromhex(case["log_public_key_hex"])
-    witness = Witness(VerifierKey(case["log_origin"], notes.ED25519, public))
-    answered = [witness.add(request["body"]) for request in case["requests"]]
-    assert answered == [request["status"] for request in case["requests"]]
-    count("witness requests", answered=len(answered))
-    assert len(answered) == 9
+    log = VerifierKey(case["log_origin"], notes.ED25519, bytes.fromhex(case["log_public_key_hex"]))
+    return case["requests"], log
+
+
+def test_a_witness_judges_the_published_sequence():
+    """By the rules alone. 403 for the log nobody knows: nobody we trust has signed its head."""
+    requests, log = witness_case()
+    seen, answered = {}, []
+    for request in requests:
+        try:
+            asked = witness.read_request(request["body"].encode())
+            origin, last = witness.add_checkpoint(asked, logs={log.name: log}, seen=seen)
+        except tuple(STATUSES) as error:
+            answered.append(STATUSES[type(error)])
+        else:
+            seen[origin] = last
+            answered.append(200)
+    assert answered == [200, 403, 403, 422, 422, 200, 409, 200, 409]
+    assert answered == [request["status"] for request in requests]
+    assert (seen[log.name].size, list(seen)) == (5, [log.name])
+    count("witness requests judged", answered=len(answered))
+
+
+def test_a_witness_answers_the_published_sequence_over_http(tmp_path):
+    requests, log = witness_case()
+    signer = KeyInMemory(b"w" * 32)
+    key = VerifierKey("example.com/witness", notes.COSIGNATURE_V1, signer.public)
+    with held(tmp_path / "seen.json", first=True) as memory:
+        desk = Desk(memory, logs={log.name: log}, name=key.name, signer=signer)
+        answers = [desk.add_checkpoint(request["body"].encode()) for request in requests]
+    assert [answer.status for answer in answers] == [request["status"] for request in requests]
+    for request, answer in zip(requests, answers, strict=True):
+        if answer.status == 200:
+            note = request["body"].encode().partition(b"\n\n")[2]
+            opened = notes.open_note(notes.with_signatures(note, [answer.body]), [log, key])
+            assert [by.key for by in opened.signed_by] == [log, key]
+        if answer.status == 409:
+            assert answer.media_type == "text/x.tlog.size"
+            assert f'body == "{answer.body.decode()[:-1]}\\n"' == request["assert"]
+    count("witness requests answered", answered=len(answers))
 
 
 # ---- Ed25519
