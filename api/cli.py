@@ -371,11 +371,23 @@ def audit() -> int:
 @liandai.command()
 @click.option("--book", "books", multiple=True, metavar="ID", help="A book; repeat for more.")
 @click.option("--out", required=True, metavar="DIR", help="A folder that is not there yet.")
-def bundle(books: tuple[str, ...], out: str) -> None:
+@click.option(
+    "--policy",
+    metavar="FILE",
+    help="End at the last head that this policy counts, so that the bundle verifies under it.",
+)
+def bundle(books: tuple[str, ...], out: str, policy: str | None) -> None:
     """Write an audit bundle of some books (all, where none is named)."""
     from api.commands import bundle as write_bundle
+    from ledger.evidence import Witnessing
+    from ledger.notes import read_policy
 
-    _print(write_bundle(books=books, out=Path(out)))
+    trusted = None if policy is None else read_policy(_read(policy, place="--policy"))
+    witnessing = None
+    if trusted is not None and trusted.threshold:
+        names = tuple(witness.name for witness in trusted.witnesses)
+        witnessing = Witnessing(at_least=trusted.threshold, witnesses=names)
+    _print(write_bundle(books=books, out=Path(out), witnessing=witnessing))
 
 
 if __name__ == "__main__":

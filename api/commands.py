@@ -69,19 +69,26 @@ def migrate() -> dict[str, Any]:
     return {"from": before, "to": after}
 
 
-def bundle(*, books: tuple[str, ...], out: Path) -> dict[str, Any]:
+def bundle(
+    *, books: tuple[str, ...], out: Path, witnessing: evidence.Witnessing | None
+) -> dict[str, Any]:
     """{"files", "bytes", "out"}: the bundle's files stand in the new folder."""
     settings = read_settings()
     with running.database(settings, say=say, new=False) as url:
         if asyncio.run(purpose(url)) is None:
             raise running.ServerFailed("the database holds no installation yet")
-        files = asyncio.run(_bundle(url, settings, books))
+        files = asyncio.run(_bundle(url, settings, books, witnessing))
     bundles.write_folder(files, out)
     size = sum(len(content) for content in files.values())
     return {"files": len(files), "bytes": size, "out": str(out)}
 
 
-async def _bundle(url: str, settings: Settings, books: tuple[str, ...]) -> dict[str, bytes]:
+async def _bundle(
+    url: str,
+    settings: Settings,
+    books: tuple[str, ...],
+    witnessing: evidence.Witnessing | None,
+) -> dict[str, bytes]:
     from api import store
 
     database = Database(url, pool_size=1, statement_timeout_ms=settings.statement_timeout_ms)
@@ -94,6 +101,7 @@ async def _bundle(url: str, settings: Settings, books: tuple[str, ...]) -> dict[
                 books=books,
                 installation=installation.name,
                 signer=log_signer(settings.home),
+                witnessing=witnessing,
             )
     finally:
         await database.close()

@@ -80,6 +80,8 @@ PARAMETERS: Final = {
     "GET /v1/negotiations/{negotiation}/differences after": "The later version, from 1",
     "GET /v1/negotiations/{negotiation}/differences before": "The earlier version, from 1",
     "GET /v1/facilities/{facility}/draws/{draw}/loans/{bank}/interest kind": "Which interest",
+    "witnessed": "How many witnesses must have cosigned the last head",
+    "witnesses": "Institutions whose cosignatures count, comma-separated; any by default",
 }
 """What each path and query parameter means, by its name; by operation where one name has two."""
 

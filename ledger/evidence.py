@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import bundle as bundles
-from ledger import notes, store
+from ledger import notes, store, store_log
 from ledger.bundle import BookContents, BundleContents
 from ledger.entries import Account
 from ledger.errors import Absent, Conflict
@@ -23,39 +24,111 @@ class NotYetPublished(Conflict):
     code = "not-yet-published"
 
 
+class NotYetWitnessed(Conflict):
+    """No head of the top log, or none that covers the book, has been cosigned by so many."""
+
+    code = "not-yet-witnessed"
+
+
+class Witnessing(msgspec.Struct, frozen=True, kw_only=True):
+    """How many cosignatures a bundle's last head must bear. witnesses: by whom, any for None."""
+
+    at_least: int
+    witnesses: tuple[str, ...] | None
+
+
 async def bundle(
-    conn: AsyncConnection, *, books: Sequence[str], installation: str, signer: Signer
+    conn: AsyncConnection,
+    *,
+    books: Sequence[str],
+    installation: str,
+    signer: Signer,
+    witnessing: Witnessing | None = None,
 ) -> dict[str, bytes]:
     """Every file of an audit bundle by its path; see `ledger.bundle` for the format.
 
-    books  which to take, with the registry and the top log always; all where none is named
-    Raises Absent for a book the asker may not see, NotYetPublished while the sequencer is behind.
+    books       which to take, with the registry and the top log always; all where none is named
+    witnessing  the bundle ends at the last head of the top log that so many have cosigned, every
+                book where that head has it; for None it ends where the logs end
+    Raises Absent for a book the asker may not see, NotYetPublished while the sequencer is behind,
+    NotYetWitnessed.
     """
     stood = {row.book_id: row.size for row in await store.books(conn)}
     for book in books:
         if book not in stood:
             raise Absent(f"no book {book}")
-    wanted = sorted({*(books or stood), REGISTRY, TOP})
-    published = {row.book_id for row in await store.unpublished(conn)}
-    behind = published.intersection(wanted)
+    if witnessing is None:
+        sizes = await _whole(conn, stood, sorted({*(books or stood), REGISTRY, TOP}))
+        contents = [await _contents(conn, book=book, size=size) for book, size in sizes.items()]
+    else:
+        sizes = await _cut(conn, books, witnessing)
+        contents = [await _contents_at(conn, book=book, size=size) for book, size in sizes.items()]
+    policy = Policy(
+        log=VerifierKey(installation, ED25519, signer.public), witnesses=(), threshold=0
+    )
+    return bundles.write(BundleContents(policy=policy, books=contents), signer=signer)
+
+
+async def _whole(
+    conn: AsyncConnection, stood: dict[str, int], wanted: Sequence[str]
+) -> dict[str, int]:
+    """Every wanted book as long as it is, all of it published."""
+    behind = {row.book_id for row in await store.unpublished(conn)}.intersection(wanted)
     if behind:
         raise NotYetPublished(f"not yet published: {', '.join(sorted(behind))}")
-    contents = BundleContents(
-        policy=Policy(
-            log=VerifierKey(installation, ED25519, signer.public), witnesses=(), threshold=0
-        ),
-        books=[await _contents(conn, book=book, size=stood[book]) for book in wanted],
+    return {book: stood[book] for book in wanted}
+
+
+async def _cut(
+    conn: AsyncConnection, books: Sequence[str], witnessing: Witnessing
+) -> dict[str, int]:
+    """Every wanted book as long as the last head that counts has it."""
+    top = await store_log.witnessed_size(
+        conn, book=TOP, at_least=witnessing.at_least, witnesses=witnessing.witnesses
     )
-    return bundles.write(contents, signer=signer)
+    if top is None:
+        raise NotYetWitnessed(
+            f"no head of the top log bears {witnessing.at_least} of the cosignatures asked for"
+        )
+    sizes = {**await store_log.heads_below(conn, size=top), TOP: top}
+    wanted = sorted({*(books or sizes), REGISTRY, TOP})
+    absent = [book for book in wanted if book not in sizes]
+    if absent:
+        raise NotYetWitnessed(f"the last head that counts does not cover {', '.join(absent)}")
+    return {book: sizes[book] for book in wanted}
 
 
 async def _contents(conn: AsyncConnection, *, book: str, size: int) -> BookContents:
+    """The book as it stands, with its stored balances."""
+    return await _book(
+        conn, book=book, size=size, balances=_by_account(await store.accounts(conn, book=book))
+    )
+
+
+async def _contents_at(conn: AsyncConnection, *, book: str, size: int) -> BookContents:
+    """The book as it stood when its log held `size` leaves."""
+    balances = await store_log.balances_at(conn, book=book, size=size)
+    return await _book(conn, book=book, size=size, balances=_by_account(balances))
+
+
+def _by_account(rows: Sequence[store.Found]) -> dict[Account, int]:
+    return {
+        Account(row.party, row.code, row.counterparty, row.ref, row.currency): row.balance_minor
+        for row in rows
+    }
+
+
+async def _book(
+    conn: AsyncConnection, *, book: str, size: int, balances: dict[Account, int]
+) -> BookContents:
     leaves = await store.leaf_bytes(conn, book=book, from_position=0, to_position=size)
     salt = await store.salt(conn, book=book)
     if salt is None:
         raise Absent(f"no book {book}")
     checkpoints = []
     for row in await store.checkpoints(conn, book=book):
+        if row.size > size:
+            break
         lines = await store.cosignatures(conn, book=book, size=row.size)
         checkpoints.append(
             notes.with_signatures(row.note.encode(), [line.encode() for line in lines])
@@ -65,9 +138,6 @@ async def _contents(conn: AsyncConnection, *, book: str, size: int) -> BookConte
         leaves=[row.bytes for row in leaves],
         leaf_hashes=[row.hash for row in leaves],
         checkpoints=checkpoints,
-        balances={
-            Account(row.party, row.code, row.counterparty, row.ref, row.currency): row.balance_minor
-            for row in await store.accounts(conn, book=book)
-        },
+        balances=balances,
         salt=salt,
     )

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger import merkle, notes, store, tiles
+from ledger import merkle, notes, store, store_log, tiles
 from ledger.errors import Absent, Conflict, LiandaiError
 from ledger.leaves import Leaf
 from ledger.service import SYSTEM, append, hold
@@ -203,7 +203,7 @@ async def checkpoint_to_cosign(conn: AsyncConnection, *, now: datetime) -> Witne
     """
     seconds = int(now.timestamp())
     began = datetime.fromtimestamp(seconds - seconds % HEAD_STANDS_SECONDS, UTC)
-    row = await store.checkpoint_by(conn, book=TOP, until=began)
+    row = await store_log.checkpoint_by(conn, book=TOP, until=began)
     if row is None:
         raise NoSuchHead(f"no checkpoint of book {TOP}")
     return await _witnessed(conn, row)
@@ -268,7 +268,7 @@ async def _with_nodes(
 async def tile(conn: AsyncConnection, *, book: str, asked: tiles.Tile) -> bytes:
     """The tile's hashes, side by side. NoSuchTile where the published tree has not grown so far."""
     level, first, end = asked.nodes
-    found = await store.subtrees_between(conn, book=book, level=level, first=first, end=end)
+    found = await store_log.subtrees_between(conn, book=book, level=level, first=first, end=end)
     if len(found) != asked.width:
         raise tiles.NoSuchTile(f"no tile {asked.path} of book {book} yet")
     return b"".join(found)

@@ -490,20 +490,6 @@ async def subtrees(
     return {(row.level, row.nth): row.hash for row in rows}
 
 
-async def subtrees_between(
-    conn: AsyncConnection, *, book: str, level: int, first: int, end: int
-) -> list[bytes]:
-    """The hashes of the published complete subtrees [first, end) of one level, from the left."""
-    table = tables.subtree
-    query = (
-        select(table.c.hash)
-        .where(table.c.book_id == book, table.c.level == level)
-        .where(table.c.index >= first, table.c.index < end)
-        .order_by(table.c.index)
-    )
-    return list((await conn.execute(query)).scalars())
-
-
 async def checkpoints(conn: AsyncConnection, *, book: str) -> Sequence[Found]:
     table = tables.checkpoint
     query = select(table).where(table.c.book_id == book).order_by(table.c.size)
@@ -517,17 +503,6 @@ async def checkpoint(conn: AsyncConnection, *, book: str, size: int | None) -> F
     if size is not None:
         query = query.where(table.c.size == size)
     return (await conn.execute(query)).one_or_none()
-
-
-async def checkpoint_by(conn: AsyncConnection, *, book: str, until: datetime) -> Found | None:
-    """The last checkpoint published by then, or the first of all where none was."""
-    table = tables.checkpoint
-    of_book = select(table).where(table.c.book_id == book)
-    standing = of_book.where(table.c.published_at <= until).order_by(table.c.size.desc()).limit(1)
-    found = (await conn.execute(standing)).one_or_none()
-    if found is not None:
-        return found
-    return (await conn.execute(of_book.order_by(table.c.size).limit(1))).one_or_none()
 
 
 async def add_cosignature(

@@ -465,18 +465,33 @@ async def _witness(work: Work, desk: Desk, *, line: str, size: int) -> VerifierK
 
 
 @get("/v1/bundle", guards=[may("export-bundle")], tags=["audit"], media_type=ZIP)
-async def bundle(desk: AtDesk, books: FromQuery[str | None] = None) -> Response[bytes]:
+async def bundle(
+    desk: AtDesk,
+    books: FromQuery[str | None] = None,
+    witnessed: FromQuery[int | None] = None,
+    witnesses: FromQuery[str | None] = None,
+) -> Response[bytes]:
     """The audit bundle of some books (comma-separated; all, where none is named) as a zip file.
 
-    Unpack it and run `liandai verify`, offline, with the keys you trust from elsewhere.
+    Unpack it and run `liandai verify`, offline, with the keys you trust from elsewhere. With
+    `witnessed` it ends at the last head that so many witnesses have cosigned, so that it verifies
+    under a policy of that threshold whenever it is taken.
     """
     wanted = tuple(books.split(",")) if books else ()
+    if witnessed is not None and not 1 <= witnessed <= notes.MAX_SIGNATURES:
+        raise WrongInput("witnessed", f"1 to {notes.MAX_SIGNATURES} witnesses")
+    if witnesses is not None and witnessed is None:
+        raise WrongInput("witnesses", "how many of them must have cosigned, in `witnessed`")
+    witnessing = witnessed and evidence.Witnessing(
+        at_least=witnessed, witnesses=tuple(witnesses.split(",")) if witnesses else None
+    )
     files = await desk.ask(
         lambda conn: evidence.bundle(
             conn,
             books=wanted,
             installation=desk.installation.name,
             signer=desk.installation.signer,
+            witnessing=witnessing or None,
         )
     )
     packed = io.BytesIO()

@@ -59,6 +59,98 @@ async def test_a_bank_cosigns_the_head_and_the_policy_counts_it(house: House) ->
     assert verify(files, strict).document()["verified"] is False
 
 
+async def taken(house: House, *, expect: int = 200, **query: str) -> dict[str, bytes]:
+    """The bundle as the auditor downloads and unpacks it, whatever is unpublished; or nothing."""
+    headers = house["auditor-auditor"].headers
+    answer = await house.http.get("/v1/bundle", headers=headers, params=query)
+    assert answer.status_code == expect, answer.text
+    if expect != 200:
+        return {"problem": answer.json()["code"].encode()}
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+async def cosigned(house: House, *banks: str) -> int:
+    """The size of the top log's head, cosigned by these banks."""
+    note = (await house.http.get("/v1/log/checkpoint")).content
+    size = notes.read_checkpoint_text(notes.read_note(note).text).size
+    for bank in banks:
+        line = notes.cosign(note, name=bank, signer=house.keys[bank], time=int(time.time()))
+        body = {"size": size, "line": line.decode()}
+        await house[f"{bank}-operations"].post("/v1/log/cosignatures", body)
+    return size
+
+
+def policy_of(house: House, *, threshold: int, banks: tuple[str, ...]) -> notes.Policy:
+    return notes.Policy(
+        log=notes.VerifierKey(NAME, notes.ED25519, key_of("log").public),
+        witnesses=tuple(
+            notes.VerifierKey(bank, notes.COSIGNATURE_V1, house.keys[bank].public) for bank in banks
+        ),
+        threshold=threshold,
+    )
+
+
+async def posted(house: House, book: str, number: str, amount_minor: int) -> None:
+    entries = [
+        {"code": code, "ref": "", "currency": "CNY", "amount_minor": amount}
+        for code, amount in (("cash", amount_minor), ("suspense", -amount_minor))
+    ]
+    body = {"value_date": "2024-03-01", "reference": number, "entries": entries}
+    await house["hzbank-operations"].post(f"/v1/books/{book}/transactions", body)
+
+
+BANKS = ("hzbank", "cib", "czbank")
+
+
+async def test_a_bundle_cut_at_the_last_witnessed_head_verifies_whenever_it_is_taken(
+    house: House,
+) -> None:
+    await house["hzbank-operations"].post("/v1/books", {"book": "own-hzbank-cut"})
+    await posted(house, "own-hzbank-cut", "1", 500)
+    await house.publish()
+    assert await taken(house, expect=409, witnessed="2") == {"problem": b"not-yet-witnessed"}
+    top = await cosigned(house, "hzbank", "cib")
+    # From here on nobody cosigns two: one more leaf and account in the old book, another book, a
+    # closed day, heads that only one bank has seen, and leaves that are not even published.
+    await posted(house, "own-hzbank-cut", "2", 70)
+    await house["operator"].post("/v1/business-days", {"through": "2024-03-04"})
+    await house["hzbank-operations"].post("/v1/books", {"book": "own-hzbank-later"})
+    await posted(house, "own-hzbank-later", "3", 1)
+    await house.publish()
+    await cosigned(house, "hzbank")
+    await posted(house, "own-hzbank-later", "4", 1)
+
+    two = policy_of(house, threshold=2, banks=BANKS)
+    verdict = verify(await taken(house, witnessed="2"), two).document()
+    assert verdict["verified"] is True, verdict
+    assert verdict["books"]["top"]["leaves"] == top
+    assert verdict["books"]["own-hzbank-cut"]["leaves"] == 1
+    assert "own-hzbank-later" not in verdict["books"]
+    one = policy_of(house, threshold=1, banks=BANKS)
+    verdict = verify(await taken(house, witnessed="1"), one).document()
+    assert verdict["verified"] is True, verdict
+    assert verdict["books"]["own-hzbank-cut"]["leaves"] == 3
+    assert verdict["books"]["own-hzbank-later"]["leaves"] == 1
+    assert verify(await taken(house, witnessed="1"), two).document()["verified"] is False
+
+    files = await taken(house, witnessed="2", books="own-hzbank-cut")
+    assert verify(files, two).document()["verified"] is True
+    cut = files["books/own-hzbank-cut/balances.jsonl"]
+    assert b'"balance_minor":500' in cut
+    assert b'"balance_minor":570' not in cut
+    assert await taken(house, expect=409, witnessed="3") == {"problem": b"not-yet-witnessed"}
+    assert await taken(house, expect=409, witnessed="2", books="own-hzbank-later") == {
+        "problem": b"not-yet-witnessed"
+    }
+    assert await taken(
+        house, expect=409, witnessed="1", witnesses="cib,czbank", books="registry,own-hzbank-later"
+    ) == {"problem": b"not-yet-witnessed"}
+    for wrong in ({"witnessed": "0"}, {"witnessed": "101"}, {"witnesses": "cib"}):
+        await taken(house, expect=422, **wrong)
+    assert await taken(house, expect=409) == {"problem": b"not-yet-published"}
+
+
 async def test_an_auditor_reads_every_record_and_its_proof(house: House) -> None:
     await house.publish()
     auditor = house["auditor-auditor"]

@@ -1,0 +1,98 @@
+"""The SQL of published logs: tiles, heads that witnesses sign, what a book was at a head. It reads.
+
+Private to `ledger`, like the rest of its stores.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import BigInteger, cast, func, select
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger import tables
+from ledger.store import Found
+
+
+async def subtrees_between(
+    conn: AsyncConnection, *, book: str, level: int, first: int, end: int
+) -> list[bytes]:
+    """The hashes of the published complete subtrees [first, end) of one level, from the left."""
+    table = tables.subtree
+    query = (
+        select(table.c.hash)
+        .where(table.c.book_id == book, table.c.level == level)
+        .where(table.c.index >= first, table.c.index < end)
+        .order_by(table.c.index)
+    )
+    return list((await conn.execute(query)).scalars())
+
+
+async def checkpoint_by(conn: AsyncConnection, *, book: str, until: datetime) -> Found | None:
+    """The last checkpoint published by then, or the first of all where none was."""
+    table = tables.checkpoint
+    of_book = select(table).where(table.c.book_id == book)
+    standing = of_book.where(table.c.published_at <= until).order_by(table.c.size.desc()).limit(1)
+    found = (await conn.execute(standing)).one_or_none()
+    if found is not None:
+        return found
+    return (await conn.execute(of_book.order_by(table.c.size).limit(1))).one_or_none()
+
+
+async def witnessed_size(
+    conn: AsyncConnection, *, book: str, at_least: int, witnesses: Sequence[str] | None
+) -> int | None:
+    """The largest size under whose checkpoint that many of the witnesses (any, for None) stand."""
+    table = tables.cosignature
+    query = (
+        select(table.c.size)
+        .where(table.c.book_id == book)
+        .group_by(table.c.size)
+        .having(func.count() >= at_least)
+        .order_by(table.c.size.desc())
+        .limit(1)
+    )
+    if witnesses is not None:
+        query = query.where(table.c.witness.in_(witnesses))
+    return (await conn.execute(query)).scalar_one_or_none()
+
+
+async def heads_below(conn: AsyncConnection, *, size: int) -> dict[str, int]:
+    """By book, the size of its last head among the first `size` leaves of the top log."""
+    table = tables.leaf
+    book = table.c.subject["book"].astext
+    query = (
+        select(
+            book.label("book"),
+            func.max(cast(table.c.subject["size"].astext, BigInteger)).label("covered"),
+        )
+        .where(table.c.book_id == "top", table.c.kind == "head", table.c.position < size)
+        .group_by(book)
+    )
+    return {row.book: row.covered for row in (await conn.execute(query)).all()}
+
+
+async def balances_at(conn: AsyncConnection, *, book: str, size: int) -> Sequence[Found]:
+    """Every account that entries had touched when the log held `size` leaves, and its balance then,
+    as the last of those entries stored it."""
+    entry, account = tables.entry, tables.account
+    last = (
+        select(entry.c.account_no, entry.c.balance_after_minor)
+        .ext(distinct_on(entry.c.account_no))
+        .where(entry.c.book_id == book, entry.c.position < size)
+        .order_by(entry.c.account_no, entry.c.position.desc(), entry.c.line.desc())
+        .subquery()
+    )
+    query = (
+        select(
+            account.c.party,
+            account.c.code,
+            account.c.counterparty,
+            account.c.ref,
+            account.c.currency,
+            last.c.balance_after_minor.label("balance_minor"),
+        )
+        .join(last, last.c.account_no == account.c.account_no)
+        .where(account.c.book_id == book)
+    )
+    return (await conn.execute(query)).all()
