@@ -5,7 +5,6 @@ Exit 2: the input is wrong, one line on stderr that names the place and what was
 on stdout, nothing stored.
 """
 
-import json
 import signal
 import sys
 from pathlib import Path
@@ -14,10 +13,11 @@ from typing import Any
 import rich_click as click
 from click import exceptions
 
-from ledger.documents import read_json
-from ledger.errors import LiandaiError, WrongInput
-
-MAX_FILE_BYTES = 64 << 20
+from api.cli_proofs import policy, receipt, witness
+from api.terminal import print_answer as _print
+from api.terminal import read_file as _read
+from api.terminal import read_json_file as _document
+from ledger.errors import LiandaiError
 
 
 def main() -> None:
@@ -49,25 +49,6 @@ def _fail(message: str) -> int:
     one_line = " ".join(message.split())
     print(f"liandai: {one_line}", file=sys.stderr)
     return 2
-
-
-def _read(path: str, *, place: str) -> bytes:
-    """A file's bytes; WrongInput names the argument where there is no such file."""
-    try:
-        raw = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
-    except OSError as error:
-        raise WrongInput(place, f"a readable file, not {path} ({error.strerror})") from error
-    if len(raw) > MAX_FILE_BYTES:
-        raise WrongInput(place, f"a file of at most {MAX_FILE_BYTES} bytes")
-    return raw
-
-
-def _document(path: str, *, place: str) -> Any:
-    return read_json(_read(path, place=place), place="$")
-
-
-def _print(document: Any) -> None:
-    print(json.dumps(document, ensure_ascii=False))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -224,107 +205,8 @@ def sign(key_file: str, by: str, kind: str, body: str) -> None:
     _print(sign_document(Path(key_file), by=by, kind=kind, body=document))
 
 
-@liandai.group()
-def witness() -> None:
-    """A witness of your own: it cosigns a log's head only where the log did not change its past.
-
-    It runs on your machine with your key, and needs no database.
-    """
-
-
-WITNESS_KEY = click.option(
-    "--key", "key_file", required=True, metavar="FILE", help="Your key (key new)."
-)
-WITNESS_NAME = click.option(
-    "--name", required=True, metavar="INSTITUTION", help="Who you are; your key's name."
-)
-WITNESS_STATE = click.option(
-    "--state", required=True, metavar="FILE", help="Your memory: the last heads you cosigned."
-)
-WITNESS_FIRST = click.option(
-    "--first", is_flag=True, help="Begin a new memory; never again afterwards."
-)
-
-
-@witness.command("follow")
-@click.option("--server", required=True, metavar="URL", help="The service, as https://host.")
-@click.option("--log", required=True, metavar="KEY", help="The log's verifier key, from elsewhere.")
-@click.option("--token", required=True, metavar="FILE", help="A file with your operations' token.")
-@WITNESS_KEY
-@WITNESS_NAME
-@WITNESS_STATE
-@WITNESS_FIRST
-@click.option(
-    "--every",
-    type=click.IntRange(1, 86_400),
-    metavar="SECONDS",
-    help="Go on, a round every so many seconds; one round without it.",
-)
-def witness_follow(
-    server: str,
-    log: str,
-    token: str,
-    key_file: str,
-    name: str,
-    state: str,
-    first: bool,
-    every: int | None,
-) -> int:
-    """Follow a service's top log, and hand in your cosignature of each head that may have one.
-
-    Exit 1: the log forked, shrank or was restored to an older state; both heads are saved.
-    """
-    from api.commands_witness import follow
-
-    return follow(
-        server=server,
-        log=log,
-        token_file=Path(token),
-        key_file=Path(key_file),
-        name=name,
-        state=Path(state),
-        first=first,
-        every=every,
-    )
-
-
-@witness.command("serve")
-@click.option(
-    "--log",
-    "logs",
-    required=True,
-    multiple=True,
-    nargs=2,
-    metavar="ORIGIN KEY",
-    help="A log's origin line and verifier key; repeat for more.",
-)
-@WITNESS_KEY
-@WITNESS_NAME
-@WITNESS_STATE
-@WITNESS_FIRST
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
-@click.option("--port", default=8471, show_default=True, type=click.IntRange(0, 65_535))
-def witness_serve(
-    logs: tuple[tuple[str, str], ...],
-    key_file: str,
-    name: str,
-    state: str,
-    first: bool,
-    host: str,
-    port: int,
-) -> None:
-    """Answer add-checkpoint requests (C2SP tlog-witness) until stopped."""
-    from api.commands_witness import serve as serve_witness
-
-    serve_witness(
-        logs=logs,
-        key_file=Path(key_file),
-        name=name,
-        state=Path(state),
-        first=first,
-        host=host,
-        port=port,
-    )
+for proving in (receipt, policy, witness):
+    liandai.add_command(proving)
 
 
 # ---- the service

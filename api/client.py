@@ -27,12 +27,13 @@ class Answered(LiandaiError):
 
 
 class Client:
-    """One person at one service. Close it, or use it as a context."""
+    """One person at one service, or nobody where there is no token. Close it, or use it as a
+    context."""
 
-    def __init__(self, root: str, token: str, *, timeout_seconds: float = 120) -> None:
+    def __init__(self, root: str, token: str | None, *, timeout_seconds: float = 120) -> None:
         self._http = httpx2.Client(
             base_url=root,
-            headers={"Authorization": f"Bearer {token}"},
+            headers={} if token is None else {"Authorization": f"Bearer {token}"},
             timeout=timeout_seconds,
             trust_env=False,
         )

@@ -1,4 +1,4 @@
-"""What an auditor takes home: the contents of a bundle, read from the database as it stands."""
+"""What is taken home: audit bundles and receipts, read from the database as it stands."""
 
 from collections.abc import Sequence
 
@@ -6,12 +6,13 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import bundle as bundles
-from ledger import notes, store, store_log
+from ledger import notes, publishing, receipts, store, store_log
 from ledger.bundle import BookContents, BundleContents
 from ledger.entries import Account
 from ledger.errors import Absent, Conflict
 from ledger.leaves import KINDS
 from ledger.notes import ED25519, Policy, VerifierKey
+from ledger.receipts import LogProof, Receipt
 from ledger.replay import REGISTRY, TOP
 from ledger.signatures import Signer
 
@@ -141,3 +142,54 @@ async def _book(
         balances=balances,
         salt=salt,
     )
+
+
+async def receipt(
+    conn: AsyncConnection, *, book: str, leaf_id: str, witnessing: Witnessing | None
+) -> Receipt:
+    """The receipt of one record, as `receipts.verify` judges it offline.
+
+    witnessing  its head of the top log is the last that so many have cosigned; for None, the first
+                that covers the record, with whatever cosignatures stand under it
+    Raises Absent, NotYetPublished until the record is under a signed head, NotYetWitnessed.
+    """
+    leaf = await store.fact(conn, book=book, leaf_id=leaf_id)
+    if leaf is None or book == TOP:
+        raise Absent(f"no record {leaf_id} in book {book}")
+    row = await store_log.checkpoint_over(conn, book=book, position=leaf.position)
+    head = None if row is None else await store_log.head_leaf(conn, book=book, size=row.size)
+    if row is None or head is None:
+        raise NotYetPublished(f"record {leaf_id} is not under a signed head yet")
+    top = await _top_over(conn, position=head.position, witnessing=witnessing)
+    return Receipt(
+        v="liandai.receipt/v1",
+        book=book,
+        position=leaf.position,
+        leaf_hash=leaf.hash.hex(),
+        in_book=await _proof(conn, book=book, position=leaf.position, size=row.size),
+        head=bytes(head.bytes).decode(),
+        in_top=await _proof(conn, book=TOP, position=head.position, size=top),
+    )
+
+
+async def _top_over(conn: AsyncConnection, *, position: int, witnessing: Witnessing | None) -> int:
+    """The size of the head of the top log that a receipt ends at."""
+    if witnessing is None:
+        row = await store_log.checkpoint_over(conn, book=TOP, position=position)
+        assert row is not None, "a head's leaf is published in the transaction that wrote it"
+        return int(row.size)
+    size = await store_log.witnessed_size(
+        conn, book=TOP, at_least=witnessing.at_least, witnesses=witnessing.witnesses
+    )
+    if size is None or size <= position:
+        raise NotYetWitnessed(
+            f"no head over the record bears {witnessing.at_least} of the cosignatures asked for"
+        )
+    return size
+
+
+async def _proof(conn: AsyncConnection, *, book: str, position: int, size: int) -> str:
+    head = await publishing.checkpoint(conn, book=book, size=size)
+    hashes = await publishing.inclusion(conn, book=book, position=position, size=size)
+    proof = LogProof(index=position, hashes=tuple(hashes), checkpoint=head.note)
+    return receipts.write_proof(proof).decode()

@@ -6,7 +6,7 @@ Private to `ledger`, like the rest of its stores.
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import BigInteger, cast, func, select
+from sqlalchemy import BigInteger, cast, func, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -37,6 +37,27 @@ async def checkpoint_by(conn: AsyncConnection, *, book: str, until: datetime) ->
     if found is not None:
         return found
     return (await conn.execute(of_book.order_by(table.c.size).limit(1))).one_or_none()
+
+
+async def checkpoint_over(conn: AsyncConnection, *, book: str, position: int) -> Found | None:
+    """The first checkpoint that covers the leaf at a position."""
+    table = tables.checkpoint
+    query = (
+        select(table)
+        .where(table.c.book_id == book, table.c.size > position)
+        .order_by(table.c.size)
+        .limit(1)
+    )
+    return (await conn.execute(query)).one_or_none()
+
+
+async def head_leaf(conn: AsyncConnection, *, book: str, size: int) -> Found | None:
+    """(position, bytes) of the top log's leaf that commits to the book's head of that size."""
+    return (
+        await conn.execute(
+            text("SELECT * FROM ledger.head_leaf(:book, :size)"), {"book": book, "size": size}
+        )
+    ).one_or_none()
 
 
 async def witnessed_size(

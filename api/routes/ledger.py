@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.database import NOBODY, SERVICE
 from api.desk import AtDesk, Desk, IdempotencyKey, Work
 from api.identity import any_member, may
+from api.routes.log_proofs import witnessing
 from ledger import evidence, notes, publishing
 from ledger import service as ledger
 from ledger.entries import Account
@@ -478,20 +479,14 @@ async def bundle(
     under a policy of that threshold whenever it is taken.
     """
     wanted = tuple(books.split(",")) if books else ()
-    if witnessed is not None and not 1 <= witnessed <= notes.MAX_SIGNATURES:
-        raise WrongInput("witnessed", f"1 to {notes.MAX_SIGNATURES} witnesses")
-    if witnesses is not None and witnessed is None:
-        raise WrongInput("witnesses", "how many of them must have cosigned, in `witnessed`")
-    witnessing = witnessed and evidence.Witnessing(
-        at_least=witnessed, witnesses=tuple(witnesses.split(",")) if witnesses else None
-    )
+    asked = witnessing(witnessed, witnesses)
     files = await desk.ask(
         lambda conn: evidence.bundle(
             conn,
             books=wanted,
             installation=desk.installation.name,
             signer=desk.installation.signer,
-            witnessing=witnessing or None,
+            witnessing=asked,
         )
     )
     packed = io.BytesIO()

@@ -82,6 +82,8 @@ KNOWN: dict[str, tuple[Any, ...]] = {
     "until": DAYS,
     "value_date": DAYS,
     "version": (1, 2),
+    "witnessed": (1, 2),
+    "witnesses": ("hzbank,cib", "hzbank"),
     "workdays": (1, 5),
 }
 """Values that mean something here, by the name of the parameter or field."""
