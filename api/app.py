@@ -36,14 +36,30 @@ log = structlog.get_logger("api")
 
 
 async def publish_now(installation: Installation) -> None:
-    """Every committed leaf is under a signed checkpoint, unless another process is publishing."""
-    async with installation.database.transaction(SERVICE) as conn:
-        await publishing.publish(
-            conn,
-            installation=installation.name,
-            signer=installation.signer,
-            now=datetime.now(UTC),
-        )
+    """Every committed leaf is under a signed checkpoint, unless another process is publishing.
+
+    A book whose stored bytes were altered is published no further; all the others are, and only
+    then LogDamaged is raised for it.
+    """
+    damages: dict[str, publishing.LogDamaged] = {}
+    while True:
+        try:
+            async with installation.database.transaction(SERVICE) as conn:
+                await publishing.publish(
+                    conn,
+                    installation=installation.name,
+                    signer=installation.signer,
+                    now=datetime.now(UTC),
+                    leaving_out=damages,
+                )
+        except publishing.LogDamaged as damage:
+            if damage.book in (publishing.TOP, *damages):
+                raise
+            damages[damage.book] = damage
+        else:
+            break
+    if damages:
+        raise next(iter(damages.values()))
 
 
 async def sweep_now(installation: Installation) -> int:

@@ -8,7 +8,7 @@ different world. It runs in one place at a time.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -45,9 +45,16 @@ PORTION = 10_000
 
 
 async def publish(
-    conn: AsyncConnection, *, installation: str, signer: Signer, now: datetime
+    conn: AsyncConnection,
+    *,
+    installation: str,
+    signer: Signer,
+    now: datetime,
+    leaving_out: Collection[str] = (),
 ) -> list[Published]:
     """Every committed leaf is under a signed checkpoint, each book's head under the top log's.
+
+    leaving_out  books that are damaged and are published no further; all others are
 
     Returns the heads signed now, the top log's last; nothing while another publisher is at work.
     The round trips do not depend on how many books have grown, up to PORTION leaves.
@@ -57,7 +64,8 @@ async def publish(
         return []
     hand = _Hand(installation=installation, signer=signer, now=now)
     heads: list[Published] = []
-    for portion in _portions(await store.unpublished(conn)):
+    grown = [row for row in await store.unpublished(conn) if row.book_id not in leaving_out]
+    for portion in _portions(grown):
         heads += await _extend(conn, portion, hand)
     if heads:
         heads += await _publish_top(conn, heads, hand)
