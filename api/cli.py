@@ -13,7 +13,7 @@ from typing import Any
 import rich_click as click
 from click import exceptions
 
-from api.cli_proofs import policy, receipt, witness
+from api.cli_proofs import policy, receipt, timestamp, witness
 from api.terminal import print_answer as _print
 from api.terminal import read_file as _read
 from api.terminal import read_json_file as _document
@@ -205,7 +205,7 @@ def sign(key_file: str, by: str, kind: str, body: str) -> None:
     _print(sign_document(Path(key_file), by=by, kind=kind, body=document))
 
 
-for proving in (receipt, policy, witness):
+for proving in (receipt, policy, witness, timestamp):
     liandai.add_command(proving)
 
 

@@ -172,3 +172,60 @@ def witness_serve(
         host=host,
         port=port,
     )
+
+
+@click.group()
+def timestamp() -> None:
+    """A third party's time under a head (RFC 3161): ask for one, and check one, offline."""
+
+
+NOTE = click.option("--note", required=True, metavar="FILE", help="The checkpoint, as served.")
+
+
+@timestamp.command("request")
+@NOTE
+@click.option("--out", required=True, metavar="FILE", help="A file that is not there yet.")
+def timestamp_request(note: str, out: str) -> None:
+    """Write the request that a time-stamping authority answers; prints the nonce to keep."""
+    import secrets
+
+    from api.policies import write_new
+    from ledger import timestamps
+
+    head = read_file(note, place="--note")
+    nonce = secrets.randbits(63) | 1 << 62
+    write_new(Path(out), timestamps.request(head, nonce=nonce))
+    print_answer({"imprint": timestamps.imprint(head).hex(), "nonce": str(nonce), "out": out})
+
+
+@timestamp.command("check")
+@NOTE
+@click.option("--response", required=True, metavar="FILE", help="The authority's response.")
+@click.option("--authority", required=True, metavar="CERT", help="Its certificate, from elsewhere.")
+@click.option("--nonce", type=int, metavar="N", help="The nonce of the request, where known.")
+def timestamp_check(note: str, response: str, authority: str, nonce: int | None) -> int:
+    """Check a response offline: granted, of this head, by this authority's key.
+
+    Exit 1: it does not hold; the answer says why.
+    """
+    from ledger import timestamps
+
+    try:
+        found = timestamps.check(
+            read_file(response, place="--response"),
+            note=read_file(note, place="--note"),
+            authority=timestamps.read_certificate(read_file(authority, place="--authority")),
+            nonce=nonce,
+        )
+    except timestamps.NotStamped as error:
+        print_answer({"stamped": False, "why": str(error)})
+        return 1
+    print_answer(
+        {
+            "stamped": True,
+            "time": found.time.isoformat(),
+            "serial": str(found.serial),
+            "policy": found.policy,
+        }
+    )
+    return 0

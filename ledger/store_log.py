@@ -1,4 +1,4 @@
-"""The SQL of published logs: tiles, heads that witnesses sign, what a book was at a head. It reads.
+"""The SQL of published logs: tiles, cosigned and stamped heads, and what a book was at a head.
 
 Private to `ledger`, like the rest of its stores.
 """
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import BigInteger, cast, func, select, text
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import tables
@@ -115,5 +115,42 @@ async def balances_at(conn: AsyncConnection, *, book: str, size: int) -> Sequenc
         )
         .join(last, last.c.account_no == account.c.account_no)
         .where(account.c.book_id == book)
+    )
+    return (await conn.execute(query)).all()
+
+
+async def add_time_stamp(
+    conn: AsyncConnection,
+    *,
+    book: str,
+    size: int,
+    authority: str,
+    stamped_at: datetime,
+    response: bytes,
+    certificate: bytes,
+    received_at: datetime,
+) -> None:
+    await conn.execute(
+        insert(tables.time_stamp)
+        .values(
+            book_id=book,
+            size=size,
+            authority=authority,
+            stamped_at=stamped_at,
+            response=response,
+            certificate=certificate,
+            received_at=received_at,
+        )
+        .on_conflict_do_nothing()
+    )
+
+
+async def time_stamps(conn: AsyncConnection, *, book: str, size: int) -> Sequence[Found]:
+    """The stamps under a head, the first put in first."""
+    table = tables.time_stamp
+    query = (
+        select(table)
+        .where(table.c.book_id == book, table.c.size == size)
+        .order_by(table.c.received_at, table.c.authority)
     )
     return (await conn.execute(query)).all()

@@ -194,3 +194,17 @@ cosignature = Table(
     ForeignKeyConstraint(["book_id", "size"], [checkpoint.c.book_id, checkpoint.c.size]),
     schema="ledger",
 )
+
+time_stamp = Table(
+    "time_stamp",
+    metadata,
+    Column("book_id", Text, primary_key=True),
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("authority", Text, primary_key=True),
+    Column("stamped_at", DateTime(timezone=True), nullable=False),
+    Column("response", LargeBinary, nullable=False),
+    Column("certificate", LargeBinary, nullable=False),
+    Column("received_at", DateTime(timezone=True), nullable=False),
+    ForeignKeyConstraint(["book_id", "size"], [checkpoint.c.book_id, checkpoint.c.size]),
+    schema="ledger",
+)

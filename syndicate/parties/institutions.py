@@ -93,6 +93,7 @@ Action = Literal[
     "settle-break",
     "attest-reconciliation",
     "read-reconciliation",
+    "attach-time-stamp",
 ]
 
 ROLES_OF: Final[Mapping[InstitutionKind, tuple[Role, ...]]] = {
@@ -180,6 +181,7 @@ MAY: Final[Mapping[Action, tuple[Role, ...]]] = {
     "settle-break": ("approver",),
     "attest-reconciliation": ("approver",),
     "read-reconciliation": ("officer", "approver", "risk", "operations", "auditor"),
+    "attach-time-stamp": ("operator",),
 }
 """Which roles may do what; a pair that does not stand here is refused."""
 

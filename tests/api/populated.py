@@ -7,11 +7,12 @@ from msgspec.structs import replace
 
 from api.settings import asyncpg_dsn
 from ledger import notes
-from ledger.signatures import key_id
+from ledger.signatures import encode_base64, key_id
 from syndicate.reconciliation.statement import COLUMNS
 from tests.api import test_disclosure as rooms
 from tests.facility_house import Deal, formed
 from tests.house import FIRST_DAY, House
+from tests.ledger.authority import Authority
 from tests.stories import table
 from tests.syndicate.facility_case import DEAL_2, WAN
 
@@ -46,12 +47,18 @@ async def populate(house: House) -> None:
 
 
 async def add_what_has_no_route(house: House) -> None:
-    """A cosignature of a book's own head, and somebody who left a book, by the database's owner."""
+    """A cosignature and a time-stamp of a book's own head, and somebody who left a book, by the
+    database's owner."""
     conn = await asyncpg.connect(asyncpg_dsn(house.database_url))
     try:
         await conn.execute(
             "INSERT INTO ledger.cosignature SELECT book_id, size, 'cib', 'line', published_at "
             "FROM ledger.checkpoint WHERE book_id = $1",
+            FACILITY.facility,
+        )
+        await conn.execute(
+            "INSERT INTO ledger.time_stamp SELECT book_id, size, 'tsa-1', published_at, '', '', "
+            "published_at FROM ledger.checkpoint WHERE book_id = $1",
             FACILITY.facility,
         )
         await conn.execute(
@@ -174,3 +181,10 @@ async def _cosign(house: House) -> None:
     line = notes.cosign(note, name="cib", signer=house.keys["cib"], time=int(time.time()))
     body = {"size": size, "line": line.decode()}
     await house["cib-operations"].post("/v1/log/cosignatures", body)
+    tsa = Authority()
+    stamp = {
+        "authority": "tsa-1",
+        "certificate": tsa.pem.decode(),
+        "response": encode_base64(tsa.answer(note)),
+    }
+    await house["operator"].post(f"/v1/log/checkpoints/{size}/time-stamps", stamp)

@@ -7,12 +7,13 @@ from typing import Any
 
 import msgspec
 
-from ledger.signatures import sign_statement
+from ledger.signatures import encode_base64, sign_statement
 from syndicate.disclosure.consent import Consent, consent_body, withdrawal_body
 from syndicate.parties.institutions import Role
 from tests.api.populated import FACILITY, PURPOSE
 from tests.api.test_disclosure import words
 from tests.house import FIRST_DAY, key_of
+from tests.ledger.authority import Authority
 from tests.stories import table
 
 ALWAYS = ("hzbank-officer", "cib-approver", "qinghe-borrower", "operator")
@@ -140,6 +141,10 @@ LOAN = {"facility": FACILITY.facility}
 OWN = {"book": "own-hzbank-recon"}
 PROPOSED = {"terms": TERMS, "answer_within_workdays": 5}
 QUOTED = {"steps": table.steps((20, 1_000), (35, 800)), "salt": "ab" * 32}
+
+TSA = Authority()
+STAMPED = encode_base64(TSA.answer(b"", imprint=b"s" * 32))
+"""Of no head here: the last rule judges it."""
 
 SEEDS: dict[str, Seed] = {
     "POST /v1/institutions": Seed(
@@ -306,6 +311,11 @@ SEEDS: dict[str, Seed] = {
         "czbank-operations",
         {"status": "noted", "reason": "seen", "document_sha256": "e" * 64},
         {"book": FACILITY.facility, "reconciliation": "czbank.2024-03-01.1", "number": 1},
+    ),
+    "POST /v1/log/checkpoints/{size}/time-stamps": Seed(
+        "operator",
+        {"authority": "tsa-2", "certificate": TSA.pem.decode(), "response": STAMPED},
+        {"size": 2},
     ),
     "POST /v1/business-days": Seed("operator", {"through": DAYS[0]}),
 }

@@ -29,6 +29,7 @@ PUBLIC = {
     "GET /v1/log/checkpoint": "anyone may keep the top log's head",
     "GET /v1/log/checkpoint-to-cosign": "the one that witnesses sign together",
     "GET /v1/log/keys": "the keys claimed, to be compared with what their owners publish",
+    "GET /v1/log/checkpoints/{size}/time-stamps": "what a third party vouches for, to be checked",
     "GET /v1/log/tile/{tile}": "with the hashes of its tree, which tell nothing of their leaves",
     "GET /v1/log/proofs/consistency": "and check that it only grew",
 }

@@ -119,6 +119,7 @@ PARTLY_PUBLIC = {
     "ledger.subtree": "the same",
     "ledger.checkpoint": "the same",
     "ledger.cosignature": "the same",
+    "ledger.time_stamp": "the same",
 }
 """Tables of which a stranger sees something, and why; RULES says what."""
 
@@ -151,7 +152,7 @@ RULES: Mapping[str, Callable[[World, str, Row], bool]] = {
         f"ledger.{table}": lambda world, me, row: (
             row["book_id"] == "top" or world.ever_took_part(me, row["book_id"])
         )
-        for table in ("head", "subtree", "checkpoint", "cosignature")
+        for table in ("head", "subtree", "checkpoint", "cosignature", "time_stamp")
     },
     "syndicate.institution": lambda world, me, row: (
         row["kind"] != "borrower"
@@ -460,7 +461,11 @@ async def test_an_auditor_may_call_nothing_that_writes(owner: asyncpg.Connection
              AND has_function_privilege('liandai_auditor', p.oid, 'EXECUTE')""",
         list(SCHEMAS),
     )
-    assert {row["name"] for row in found} == {"ledger.my_books", "api.who_bears"}
+    assert {row["name"] for row in found} == {
+        "ledger.my_books",
+        "ledger.head_leaf",
+        "api.who_bears",
+    }
 
 
 async def test_a_member_changes_and_deletes_nothing_anywhere(owner: asyncpg.Connection) -> None:
