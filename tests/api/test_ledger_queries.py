@@ -100,6 +100,19 @@ async def posted(house: House, book: str, number: str, amount_minor: int) -> Non
     await house["hzbank-operations"].post(f"/v1/books/{book}/transactions", body)
 
 
+async def reserved(house: House, book: str, number: str, amount_minor: int) -> str:
+    """The record of a pending, on an account that no entry need ever touch."""
+    entries = [
+        {"code": code, "ref": "", "currency": "CNY", "amount_minor": amount}
+        for code, amount in (("cash", amount_minor), (f"reserve.{number}", -amount_minor))
+    ]
+    body = {"value_date": "2024-03-01", "reference": number, "entries": entries}
+    key = f"cut-pending-{number}"
+    path = f"/v1/books/{book}/pendings"
+    await house["hzbank-operations"].post(path, {**body, "lasts_seconds": None}, key=key)
+    return f"hzbank:{key}:0"
+
+
 BANKS = ("hzbank", "cib", "czbank")
 
 
@@ -108,12 +121,15 @@ async def test_a_bundle_cut_at_the_last_witnessed_head_verifies_whenever_it_is_t
 ) -> None:
     await house["hzbank-operations"].post("/v1/books", {"book": "own-hzbank-cut"})
     await posted(house, "own-hzbank-cut", "1", 500)
+    pending = await reserved(house, "own-hzbank-cut", "2", 9)
     await house.publish()
     assert await taken(house, expect=409, witnessed="2") == {"problem": b"not-yet-witnessed"}
     top = await cosigned(house, "hzbank", "cib")
     # From here on nobody cosigns two: one more leaf and account in the old book, another book, a
     # closed day, heads that only one bank has seen, and leaves that are not even published.
     await posted(house, "own-hzbank-cut", "2", 70)
+    path = f"/v1/books/own-hzbank-cut/pendings/{pending}/posting"
+    await house["hzbank-operations"].post(path, {"entries": None, "value_date": "2024-03-01"})
     await house["operator"].post("/v1/business-days", {"through": "2024-03-04"})
     await house["hzbank-operations"].post("/v1/books", {"book": "own-hzbank-later"})
     await posted(house, "own-hzbank-later", "3", 1)
@@ -125,12 +141,12 @@ async def test_a_bundle_cut_at_the_last_witnessed_head_verifies_whenever_it_is_t
     verdict = verify(await taken(house, witnessed="2"), two).document()
     assert verdict["verified"] is True, verdict
     assert verdict["books"]["top"]["leaves"] == top
-    assert verdict["books"]["own-hzbank-cut"]["leaves"] == 1
+    assert verdict["books"]["own-hzbank-cut"]["leaves"] == 2
     assert "own-hzbank-later" not in verdict["books"]
     one = policy_of(house, threshold=1, banks=BANKS)
     verdict = verify(await taken(house, witnessed="1"), one).document()
     assert verdict["verified"] is True, verdict
-    assert verdict["books"]["own-hzbank-cut"]["leaves"] == 3
+    assert verdict["books"]["own-hzbank-cut"]["leaves"] == 5
     assert verdict["books"]["own-hzbank-later"]["leaves"] == 1
     assert verify(await taken(house, witnessed="1"), two).document()["verified"] is False
 
@@ -138,7 +154,8 @@ async def test_a_bundle_cut_at_the_last_witnessed_head_verifies_whenever_it_is_t
     assert verify(files, two).document()["verified"] is True
     cut = files["books/own-hzbank-cut/balances.jsonl"]
     assert b'"balance_minor":500' in cut
-    assert b'"balance_minor":570' not in cut
+    assert b"reserve.2" not in cut, "what is only reserved is in no balance"
+    assert cut.count(b"\n") == 2
     assert await taken(house, expect=409, witnessed="3") == {"problem": b"not-yet-witnessed"}
     assert await taken(house, expect=409, witnessed="2", books="own-hzbank-later") == {
         "problem": b"not-yet-witnessed"
