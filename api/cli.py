@@ -178,6 +178,23 @@ def verify(bundle: str, policy: str | None) -> int:
     return 0 if verdict.verified else 1
 
 
+@liandai.command()
+@click.argument("file", metavar="FILE")
+@click.option("--policy", metavar="FILE", help="Keys to trust, from outside the proof.")
+def proof(file: str, policy: str | None) -> int:
+    """Check the proof of one balance or record offline, up to the heads that banks cosign.
+
+    Exit 1: it does not hold; the answer names the first step that does not.
+    """
+    from ledger.notes import read_policy
+    from ledger.proven import check
+
+    trusted = None if policy is None else read_policy(_read(policy, place="--policy"))
+    found = check(_read(file, place="FILE"), trusted)
+    _print(found.document())
+    return 0 if found.verified else 1
+
+
 @liandai.group("key")
 def keys() -> None:
     """An institution's own signing key; it never leaves your machine."""

@@ -28,6 +28,18 @@ ROOT: Final = "/v1"
 STATIC_PATH: Final = "/v1/static/swagger-ui"
 
 PARAMETERS: Final = {
+    "amount_from": "Of this amount or more, in minor units without the sign",
+    "amount_until": "Of this amount or less, in minor units without the sign",
+    "by": "Which date the period is of: `booking`, in log order, or `value`",
+    "first_day": "First day of the period; from the beginning by default",
+    "known_top": "As known when the top log held this many leaves; as published now by default",
+    "last_day": "Last day of the period; to the last known by default",
+    "proof": "`true`: each entry with the hashes that join its leaf to the answer's checkpoint",
+    "reference": "The poster's own number for it",
+    "saved": "The saved query's name in your institution",
+    "side": "Only debits (above 0) or only credits (below 0)",
+    "source": "A source document the record names: an external reference, a document's SHA-256, "
+    "a contract's or a loan's (借据) number, evidence, the term sheet",
     "after": "The `next` of an earlier page: only what stands after that log position",
     "bank": "The bank, by its institution's id",
     "book": "The book's id: a facility's, a negotiation's, `registry` or `top`",
@@ -41,12 +53,13 @@ PARAMETERS: Final = {
     "counterparty": "The other side of a mirrored debt",
     "currency": "ISO 4217 code",
     "cursor": "The `next` of an earlier page, as it was given",
+    "day": "The business day at whose close it stood",
     "draw": "The draw's id in its facility",
     "facility": "The facility's id",
     "fact": "Kind of fact that made the entry, as `PaymentConfirmed`",
     "institution": "The institution's id",
     "key": "The key's id: the first 16 hex digits of the SHA-256 of its public half",
-    "kind": "Only records of this kind, as `transaction` or `refusal`",
+    "kind": "Only what stands in leaves of this kind, as `transaction` or `refusal`",
     "known_on": "As known when this business day was closed; not together with `known_size`",
     "known_size": "As known when the log held this many leaves; the published size by default",
     "limit": "How many at most on one page",
@@ -67,6 +80,7 @@ PARAMETERS: Final = {
     "ref": "What the account is kept for, as a draw's id",
     "since": "The first day of the period whose cash is stated",
     "size": "A published size of the log",
+    "top_size": "Under which published head of the top log; the earliest that holds it by default",
     "transaction": "The record's id of a transaction or of a posted pending",
     "tile": "The tile's name as C2SP tlog-tiles has it, as `0/x001/234.p/8`; without the level for "
     "entries",
@@ -77,6 +91,11 @@ PARAMETERS: Final = {
     "GET /v1/books/{book}/statement-files format": "Which kind of file",
     "GET /v1/books/{book}/statement-files on": "The day whose close is stated",
     "POST /v1/books/{book}/reconciliations on": "The day whose close is stated",
+    **{
+        f"GET {path} {name}": f"Recorded by this {what}"
+        for path in ("/v1/entries", "/v1/books/{book}/entries", "/v1/books/{book}/trial-balance")
+        for name, what in (("institution", "institution"), ("person", "person, by opaque id"))
+    },
     "GET /v1/negotiations/{negotiation}/differences after": "The later version, from 1",
     "GET /v1/negotiations/{negotiation}/differences before": "The earlier version, from 1",
     "GET /v1/facilities/{facility}/draws/{draw}/loans/{bank}/interest kind": "Which interest",

@@ -105,6 +105,8 @@ def _check_value(name: str, value: str, types: frozenset[Any]) -> None:
         return
     if int in types and (INTEGER.fullmatch(value) is None or abs(int(value)) > MAX_SAFE_INTEGER):
         expected = "an integer between -(2^53-1) and 2^53-1"
+    elif bool in types and value not in ("true", "false"):
+        expected = "true or false"
     elif date in types and DAY.fullmatch(value) is None:
         expected = "a day as 2024-03-01"
     elif value.lower() == "null":
@@ -133,5 +135,10 @@ def _declared(request: Request[Any, Any, Any]) -> Mapping[str, frozenset[Any]]:
 
 
 def _types(handler: BaseRouteHandler, name: str) -> frozenset[Any]:
-    annotation = handler.parsed_fn_signature.parameters[name].annotation
+    """Of the handler's own parameter, or of one that a dependency of its takes."""
+    signatures = [handler.parsed_fn_signature]
+    signatures += [one.parsed_fn_signature for one in handler.resolve_dependencies().values()]
+    annotation = next(
+        each.parameters[name].annotation for each in signatures if name in each.parameters
+    )
     return frozenset((annotation, *get_args(annotation)))

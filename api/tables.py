@@ -1,4 +1,4 @@
-"""The tables that face the world: the installation, tokens, answers already given."""
+"""The tables that face the world: the installation, tokens, answers given, saved queries."""
 
 from sqlalchemy import (
     Boolean,
@@ -6,11 +6,13 @@ from sqlalchemy import (
     Column,
     DateTime,
     ForeignKey,
+    Integer,
     LargeBinary,
     SmallInteger,
     Table,
     Text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from ledger.tables import metadata
 from syndicate.parties import tables as parties
@@ -54,5 +56,17 @@ answer = Table(
     Column("media_type", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("answered_at", DateTime(timezone=True), nullable=False),
+    schema="api",
+)
+
+saved_query = Table(
+    "saved_query",
+    metadata,
+    Column("institution", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("question", JSONB),
+    Column("person", Text, nullable=False),
+    Column("saved_at", DateTime(timezone=True), nullable=False),
     schema="api",
 )

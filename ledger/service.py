@@ -16,16 +16,20 @@ from typing import Any
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger import leaves, merkle, seals, store
+from ledger import leaves, merkle, seals, store, store_queries
 from ledger.documents import canonical
 from ledger.entries import Account, Entry, check_whole
 from ledger.errors import Absent, Conflict, WrongInput
 from ledger.journal import check_shape
 from ledger.leaves import Actor, Leaf
+from ledger.wanted import Wanted, read_wanted
 
 SYSTEM = leaves.SYSTEM
 
 FACT_KINDS = ("transaction", "record")
+
+WHOLE = 2**62
+"""More leaves than any log has: a question about all of it."""
 
 
 class HeldBook(msgspec.Struct, frozen=True):
@@ -185,10 +189,28 @@ async def facts(
     book: str,
     kinds: Sequence[str] = FACT_KINDS,
     after: int = -1,
+    below: int = WHOLE,
     limit: int | None = None,
 ) -> list[Recorded]:
-    """What the book records, in log order, after a position."""
-    rows = await store.facts(conn, book=book, kinds=kinds, after=after, limit=limit)
+    """What the book records, in log order, after one position and below another."""
+    rows = await store.facts(conn, book=book, kinds=kinds, after=after, below=below, limit=limit)
+    return [_recorded(row) for row in rows]
+
+
+async def records(
+    conn: AsyncConnection,
+    *,
+    book: str,
+    kinds: Sequence[str],
+    fact: str | None,
+    source: str | None,
+    after: int,
+    limit: int,
+) -> list[Recorded]:
+    """As `facts`, narrowed to a type of fact and to a source document (`ledger.wanted`)."""
+    rows = await store_queries.records(
+        conn, book=book, kinds=kinds, fact=fact, source=source, after=after, limit=limit
+    )
     return [_recorded(row) for row in rows]
 
 
@@ -238,10 +260,10 @@ async def known_size(conn: AsyncConnection, *, book: str, asked: int | None) -> 
 async def balances(conn: AsyncConnection, *, book: str, wanted: Mapping[str, Any]) -> list[Balance]:
     """Balances re-derived from entries under the filters, in account order (I3).
 
-    wanted  any of party, code, counterparty, ref, currency; value_until, booking_until (dates,
-            inclusive); known_size (positions below it)
+    wanted  filters of `ledger.wanted` by name; known_size (positions below it; all where left out)
     """
-    rows = await store.balances(conn, book=book, wanted=wanted)
+    size, filters = _known_and_wanted(wanted)
+    rows = await store_queries.balances(conn, book=book, size=size, wanted=filters)
     return [
         Balance(
             Account(row.party, row.code, row.counterparty, row.ref, row.currency),
@@ -260,7 +282,15 @@ async def entries(
     limit: int,
 ) -> Sequence[store.Found]:
     """Entries under the filters in (position, line) order, after a cursor; at most `limit`."""
-    return await store.entries(conn, book=book, wanted=wanted, after=after, limit=limit)
+    size, filters = _known_and_wanted(wanted)
+    return await store_queries.entries(
+        conn, known=[(book, size)], wanted=filters, after=(0, *after), limit=limit
+    )
+
+
+def _known_and_wanted(filters: Mapping[str, Any]) -> tuple[int, Wanted]:
+    named = {name: value for name, value in filters.items() if value is not None}
+    return named.pop("known_size", WHOLE), read_wanted(named)
 
 
 async def close_day(

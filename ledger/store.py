@@ -5,14 +5,14 @@ every check inside the statement that writes. Reading is plain SELECT under row-
 caller's role and institution decide which rows exist.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, datetime
 from typing import Any, TypeAlias
 
 import asyncpg
 import msgspec
-from sqlalchemy import ColumnElement, Row, Select, func, select, text
+from sqlalchemy import Row, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -179,7 +179,7 @@ async def participants(conn: AsyncConnection, *, book: str) -> Sequence[Found]:
     return (await conn.execute(query)).all()
 
 
-_FACT_COLUMNS = [
+FACT_COLUMNS = [
     tables.leaf.c[name]
     for name in (
         "position",
@@ -198,11 +198,18 @@ _FACT_COLUMNS = [
 
 
 async def facts(
-    conn: AsyncConnection, *, book: str, kinds: Sequence[str], after: int, limit: int | None
+    conn: AsyncConnection,
+    *,
+    book: str,
+    kinds: Sequence[str],
+    after: int,
+    below: int,
+    limit: int | None,
 ) -> Sequence[Found]:
     query = (
-        select(*_FACT_COLUMNS)
-        .where(tables.leaf.c.book_id == book, tables.leaf.c.position > after)
+        select(*FACT_COLUMNS)
+        .where(tables.leaf.c.book_id == book)
+        .where(tables.leaf.c.position > after, tables.leaf.c.position < below)
         .where(tables.leaf.c.kind.in_(kinds))
         .order_by(tables.leaf.c.position)
         .limit(limit)
@@ -211,7 +218,7 @@ async def facts(
 
 
 async def fact(conn: AsyncConnection, *, book: str, leaf_id: str) -> Found | None:
-    query = select(*_FACT_COLUMNS).where(
+    query = select(*FACT_COLUMNS).where(
         tables.leaf.c.book_id == book, tables.leaf.c.leaf_id == leaf_id
     )
     return (await conn.execute(query)).one_or_none()
@@ -294,95 +301,6 @@ async def accounts(conn: AsyncConnection, *, book: str) -> Sequence[Found]:
 async def salt(conn: AsyncConnection, *, book: str) -> bytes | None:
     query = select(tables.salt.c.salt).where(tables.salt.c.book_id == book)
     return (await conn.execute(query)).scalar_one_or_none()
-
-
-def _entries_of(book: str, wanted: Mapping[str, Any]) -> Select[Any]:
-    """Entries joined with their accounts, narrowed by filters; bound parameters only."""
-    entry, account, leaf = tables.entry, tables.account, tables.leaf
-    query = (
-        select(
-            entry.c.position,
-            entry.c.line,
-            account.c.party,
-            account.c.code,
-            account.c.counterparty,
-            account.c.ref,
-            account.c.currency,
-            entry.c.amount_minor,
-            entry.c.value_date,
-            entry.c.booking_date,
-            leaf.c.leaf_id,
-            leaf.c.recorded_at,
-            leaf.c.actor,
-            leaf.c.subject["type"].astext.label("fact"),
-        )
-        .join(
-            account,
-            (account.c.book_id == entry.c.book_id) & (account.c.account_no == entry.c.account_no),
-        )
-        .join(leaf, (leaf.c.book_id == entry.c.book_id) & (leaf.c.position == entry.c.position))
-        .where(entry.c.book_id == book)
-    )
-    columns = {
-        "party": account.c.party,
-        "code": account.c.code,
-        "counterparty": account.c.counterparty,
-        "ref": account.c.ref,
-        "currency": account.c.currency,
-        "fact": leaf.c.subject["type"].astext,
-        "leaf_id": leaf.c.leaf_id,
-    }
-    for name, column in columns.items():
-        if wanted.get(name) is not None:
-            query = query.where(column == wanted[name])
-    bounds: dict[str, Callable[[Any], ColumnElement[bool]]] = {
-        "value_from": lambda day: entry.c.value_date >= day,
-        "value_until": lambda day: entry.c.value_date <= day,
-        "booking_from": lambda day: entry.c.booking_date >= day,
-        "booking_until": lambda day: entry.c.booking_date <= day,
-        "known_size": lambda size: entry.c.position < size,
-    }
-    for name, bound in bounds.items():
-        if wanted.get(name) is not None:
-            query = query.where(bound(wanted[name]))
-    unknown = wanted.keys() - columns.keys() - bounds.keys()
-    assert not unknown, f"no such filter: {unknown}"
-    return query
-
-
-async def entries(
-    conn: AsyncConnection,
-    *,
-    book: str,
-    wanted: Mapping[str, Any],
-    after: tuple[int, int],
-    limit: int,
-) -> Sequence[Found]:
-    entry = tables.entry
-    query = (
-        _entries_of(book, wanted)
-        .where(
-            (entry.c.position > after[0])
-            | ((entry.c.position == after[0]) & (entry.c.line > after[1]))
-        )
-        .order_by(entry.c.position, entry.c.line)
-        .limit(limit)
-    )
-    return (await conn.execute(query)).all()
-
-
-async def balances(
-    conn: AsyncConnection, *, book: str, wanted: Mapping[str, Any]
-) -> Sequence[Found]:
-    """Every account's sum over the wanted entries, in account order; accounts at 0 included."""
-    inner = _entries_of(book, wanted).subquery()
-    names = [inner.c[name] for name in ("party", "code", "counterparty", "ref", "currency")]
-    query = (
-        select(*names, func.sum(inner.c.amount_minor).label("balance_minor"))
-        .group_by(*names)
-        .order_by(*names)
-    )
-    return (await conn.execute(query)).all()
 
 
 async def head(conn: AsyncConnection, *, book: str) -> Found | None:

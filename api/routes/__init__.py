@@ -13,11 +13,14 @@ from api.routes import (
     log_proofs,
     log_stamps,
     log_tiles,
+    ledger_entries,
+    ledger_proofs,
     negotiation_agreement,
     negotiation_book,
     negotiations,
     parties,
     reconciliation,
+    saved_queries,
 )
 
 ROUTES = (
@@ -28,6 +31,9 @@ ROUTES = (
     *log_proofs.HANDLERS,
     *log_stamps.HANDLERS,
     *log_tiles.HANDLERS,
+    *ledger_entries.HANDLERS,
+    *ledger_proofs.HANDLERS,
+    *saved_queries.HANDLERS,
     *negotiations.HANDLERS,
     *negotiation_book.HANDLERS,
     *negotiation_agreement.HANDLERS,

@@ -1,13 +1,9 @@
-"""The ledger's questions: entries, balances as of and as known, heads, proofs, bundles.
+"""The books and their logs: what they record, their heads, proofs, cosignatures, bundles.
 
-A member sees its own party's entries; an auditor sees all and writes nothing. Every answer names
-the log size it is true at, so the same question asked later is answered the same.
+What stands on the accounts is asked in `ledger_entries`.
 """
 
-import base64
-import binascii
 import io
-import re
 import zipfile
 from datetime import UTC, date, datetime
 from typing import Any
@@ -23,16 +19,15 @@ from api.identity import any_member, may
 from api.routes.log_proofs import witnessing
 from ledger import evidence, notes, publishing
 from ledger import service as ledger
-from ledger.entries import Account
 from ledger.errors import NotAllowed, WrongInput
 from ledger.leaves import Actor
+from ledger.listings import page_of
 from ledger.notes import COSIGNATURE_V1, VerifierKey
+from ledger.wanted import Wanted, check_wanted
 from syndicate.parties import service as parties
 
 TAGS = ["ledger"]
-MAX_PAGE = 500
 ZIP = "application/zip"
-CURSOR = re.compile(rb"([0-9]{1,18})\.([0-9]{1,4})")
 
 
 class Book(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,53 +37,6 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     open_day: date
     size: int
     published: int
-
-
-class EntryLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry; debit positive, credit negative. position and line are its place in the log."""
-
-    position: int
-    line: int
-    party: str
-    code: str
-    counterparty: str
-    ref: str
-    currency: str
-    amount_minor: int
-    value_date: date
-    booking_date: date
-    record: str
-    fact: str | None
-    actor: Actor
-
-
-class Entries(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of entries. next: pass it as `cursor` for the rest; null at the end."""
-
-    book: str
-    known_size: int
-    entries: list[EntryLine]
-    next: str | None
-
-
-class BalanceLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One account's balance, minor units; debit positive."""
-
-    party: str
-    code: str
-    counterparty: str
-    ref: str
-    currency: str
-    balance_minor: int
-
-
-class Balances(msgspec.Struct, frozen=True, kw_only=True):
-    """Balances as of and as known. sums: of all lines by currency; 0 for the whole book."""
-
-    book: str
-    known_size: int
-    balances: list[BalanceLine]
-    sums_minor: dict[str, int]
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,167 +105,6 @@ async def books(desk: AtDesk) -> list[Book]:
     return await desk.ask(question)
 
 
-def _cursor(text: str | None) -> tuple[int, int]:
-    if text is None:
-        return -1, -1
-    try:
-        found = CURSOR.fullmatch(base64.b64decode(text.encode(), b"-_", validate=True))
-    except (binascii.Error, ValueError):
-        found = None
-    if found is None:
-        raise WrongInput("cursor", "the `next` of an earlier page")
-    return int(found[1]), int(found[2])
-
-
-def _as_cursor(position: int, line: int) -> str:
-    return base64.urlsafe_b64encode(f"{position}.{line}".encode()).decode()
-
-
-def _page(limit: int) -> int:
-    if not 1 <= limit <= MAX_PAGE:
-        raise WrongInput("limit", f"1 to {MAX_PAGE}")
-    return limit
-
-
-async def _known(
-    conn: AsyncConnection, *, book: str, known_size: int | None, known_on: date | None
-) -> int:
-    """The log size the question is answered at: as asked, at the close of a day, or published."""
-    if known_size is not None and known_on is not None:
-        raise WrongInput("known_on", "either known_on or known_size, not both")
-    if known_size is not None and known_size < 0:
-        raise WrongInput("known_size", "0 or more leaves")
-    await ledger.book(conn, book=book)
-    if known_on is not None:
-        known_size = await ledger.size_at_close(conn, book=book, day=known_on)
-    return await ledger.known_size(conn, book=book, asked=known_size)
-
-
-@get("/v1/books/{book:str}/entries", guards=[may("read-ledger")], tags=TAGS)
-async def entries(
-    desk: AtDesk,
-    book: FromPath[str],
-    party: FromQuery[str | None] = None,
-    code: FromQuery[str | None] = None,
-    counterparty: FromQuery[str | None] = None,
-    ref: FromQuery[str | None] = None,
-    currency: FromQuery[str | None] = None,
-    fact: FromQuery[str | None] = None,
-    record: FromQuery[str | None] = None,
-    value_from: FromQuery[date | None] = None,
-    value_until: FromQuery[date | None] = None,
-    booking_from: FromQuery[date | None] = None,
-    booking_until: FromQuery[date | None] = None,
-    known_size: FromQuery[int | None] = None,
-    known_on: FromQuery[date | None] = None,
-    cursor: FromQuery[str | None] = None,
-    limit: FromQuery[int] = 100,
-) -> Entries:
-    """Entries by any combination of filters, in log order, page by page."""
-    after = _cursor(cursor)
-    page = _page(limit)
-    wanted = {
-        "party": party,
-        "code": code,
-        "counterparty": counterparty,
-        "ref": ref,
-        "currency": currency,
-        "fact": fact,
-        "leaf_id": record,
-        "value_from": value_from,
-        "value_until": value_until,
-        "booking_from": booking_from,
-        "booking_until": booking_until,
-    }
-
-    async def question(conn: AsyncConnection) -> Entries:
-        size = await _known(conn, book=book, known_size=known_size, known_on=known_on)
-        rows = await ledger.entries(
-            conn, book=book, wanted={**wanted, "known_size": size}, after=after, limit=page + 1
-        )
-        lines = [
-            EntryLine(
-                position=row.position,
-                line=row.line,
-                party=row.party,
-                code=row.code,
-                counterparty=row.counterparty,
-                ref=row.ref,
-                currency=row.currency,
-                amount_minor=row.amount_minor,
-                value_date=row.value_date,
-                booking_date=row.booking_date,
-                record=row.leaf_id,
-                fact=row.fact,
-                actor=msgspec.convert(row.actor, Actor),
-            )
-            for row in rows[:page]
-        ]
-        more = len(rows) > page
-        return Entries(
-            book=book,
-            known_size=size,
-            entries=lines,
-            next=_as_cursor(lines[-1].position, lines[-1].line) if more else None,
-        )
-
-    return await desk.ask(question)
-
-
-@get("/v1/books/{book:str}/balances", guards=[may("read-ledger")], tags=TAGS)
-async def balances(
-    desk: AtDesk,
-    book: FromPath[str],
-    party: FromQuery[str | None] = None,
-    code: FromQuery[str | None] = None,
-    ref: FromQuery[str | None] = None,
-    currency: FromQuery[str | None] = None,
-    value_until: FromQuery[date | None] = None,
-    booking_until: FromQuery[date | None] = None,
-    known_size: FromQuery[int | None] = None,
-    known_on: FromQuery[date | None] = None,
-) -> Balances:
-    """Balances as of a value or booking date, as known at a log size or at a day's close.
-
-    For a fixed pair of dates and size the answer never changes.
-    """
-    wanted = {
-        "party": party,
-        "code": code,
-        "ref": ref,
-        "currency": currency,
-        "value_until": value_until,
-        "booking_until": booking_until,
-    }
-
-    async def question(conn: AsyncConnection) -> Balances:
-        size = await _known(conn, book=book, known_size=known_size, known_on=known_on)
-        found = await ledger.balances(conn, book=book, wanted={**wanted, "known_size": size})
-        sums: dict[str, int] = {}
-        for balance in found:
-            name = balance.account.currency
-            sums[name] = sums.get(name, 0) + balance.balance_minor
-        return Balances(
-            book=book,
-            known_size=size,
-            balances=[_line(balance.account, balance.balance_minor) for balance in found],
-            sums_minor=sums,
-        )
-
-    return await desk.ask(question)
-
-
-def _line(account: Account, balance_minor: int) -> BalanceLine:
-    return BalanceLine(
-        party=account.party,
-        code=account.code,
-        counterparty=account.counterparty,
-        ref=account.ref,
-        currency=account.currency,
-        balance_minor=balance_minor,
-    )
-
-
 @get("/v1/books/{book:str}/records", guards=[may("read-records")], tags=TAGS)
 async def records(
     desk: AtDesk,
@@ -325,16 +112,21 @@ async def records(
     after: FromQuery[int] = -1,
     limit: FromQuery[int] = 100,
     kind: FromQuery[str | None] = None,
+    fact: FromQuery[str | None] = None,
+    source: FromQuery[str | None] = None,
 ) -> Records:
     """What the book records, in log order: facts, refusals, seals of days, consents, keys."""
-    page = _page(limit)
+    page = page_of(limit)
+    check_wanted(Wanted(fact=fact, source=source))
     if kind is not None and kind not in evidence.ALL_KINDS:
         raise WrongInput("kind", f"one of {', '.join(evidence.ALL_KINDS)}")
 
     async def question(conn: AsyncConnection) -> Records:
         await ledger.book(conn, book=book)
         kinds = [kind] if kind is not None else evidence.ALL_KINDS
-        found = await ledger.facts(conn, book=book, kinds=kinds, after=after, limit=page + 1)
+        found = await ledger.records(
+            conn, book=book, kinds=kinds, fact=fact, source=source, after=after, limit=page + 1
+        )
         shown = [_record(item) for item in found[:page]]
         more = len(found) > page
         return Records(book=book, records=shown, next=shown[-1].position if more else None)
@@ -503,8 +295,6 @@ async def bundle(
 
 HANDLERS = (
     books,
-    entries,
-    balances,
     records,
     record,
     book_head,

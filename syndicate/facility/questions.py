@@ -85,7 +85,7 @@ async def traced(
     if not own:
         own = bool(
             await ledger.entries(
-                conn, book=facility, wanted={"leaf_id": record}, after=(-1, -1), limit=1
+                conn, book=facility, wanted={"record": record}, after=(-1, -1), limit=1
             )
         )
     if not own:

@@ -83,6 +83,7 @@ Action = Literal[
     "read-negotiation",
     "read-ledger",
     "read-records",
+    "save-query",
     "export-bundle",
     "open-house-book",
     "post-own",
@@ -164,6 +165,14 @@ MAY: Final[Mapping[Action, tuple[Role, ...]]] = {
     ),
     "read-records": ("officer", "approver", "risk", "operations", "auditor"),
     "read-ledger": (
+        "officer",
+        "approver",
+        "risk",
+        "operations",
+        "auditor",
+        "borrower-representative",
+    ),
+    "save-query": (
         "officer",
         "approver",
         "risk",

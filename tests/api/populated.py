@@ -37,6 +37,9 @@ async def populate(house: House) -> None:
         }
         await house[f"{bank}-risk"].post("/v1/capital", figures)
         await _keep_own_book(house, bank)
+    for person in ("hzbank-officer", "cib-risk", "auditor-auditor"):
+        body = {"name": "my-cash", "books": [], "filters": {"code": "cash"}}
+        await house[person].post("/v1/saved-queries", body)
     await _consent(house)
     await _negotiate(house)
     await _sit_down(house)

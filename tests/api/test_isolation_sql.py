@@ -182,6 +182,7 @@ RULES: Mapping[str, Callable[[World, str, Row], bool]] = {
     "negotiation.deal": lambda world, me, row: world.ever_took_part(me, row["deal"]),
     "negotiation.quote": lambda world, me, row: me in (row["bank"], world.lead_of(row["deal"])),
     "api.answer": lambda world, me, row: row["institution"] == me,
+    "api.saved_query": lambda world, me, row: row["institution"] == me,
 }
 """Which row of a table is whose to see."""
 
@@ -325,6 +326,7 @@ async def test_members_of_one_deal_do_not_see_each_others_side(
         "syndicate.person": "institution",
         "syndicate.capital": "institution",
         "api.answer": "institution",
+        "api.saved_query": "institution",
     }
     for table, column in mine.items():
         assert len({row[column] for row in world.rows[table]}) > 1, f"{table} holds one party only"
@@ -386,6 +388,8 @@ FORGED: Mapping[str, str] = {
     "api.answer": """INSERT INTO api.answer
         SELECT 'cib', 'forged-key', request_hash, status, media_type, body, answered_at
         FROM api.answer LIMIT 1""",
+    "api.saved_query": """INSERT INTO api.saved_query
+        SELECT 'cib', 'forged', 1, question, person, saved_at FROM api.saved_query LIMIT 1""",
     "negotiation.deal": """INSERT INTO negotiation.deal
         SELECT deal, borrower, 'cib', project, opened_on, mandate_until FROM negotiation.deal
         LIMIT 1""",
@@ -464,6 +468,7 @@ async def test_an_auditor_may_call_nothing_that_writes(owner: asyncpg.Connection
     assert {row["name"] for row in found} == {
         "ledger.my_books",
         "ledger.head_leaf",
+        "ledger.sizes_under",
         "api.who_bears",
     }
 

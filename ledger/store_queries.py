@@ -1,0 +1,400 @@
+"""The SQL of the ledger's questions: entries, sums, balances, statements, and up to where they are
+answered. It only reads, with bound parameters only. Private to `ledger`.
+
+Whose rows there are is the caller's standing (row-level security). What is ordered by text is
+ordered by its bytes, whatever the database's own collation: the same question has one answer on
+every server.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import date
+from typing import Any, Final
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Date,
+    FromClause,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    collate,
+    column,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    tuple_,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger import tables
+from ledger.store import FACT_COLUMNS, Found
+from ledger.wanted import SOURCE_LISTS, SOURCES, Wanted
+
+AT_ONCE: Final = 1_000
+"""Rows a stream takes from its cursor at once."""
+
+Known = tuple[str, int]
+"""A book, and how many of its leaves a question may know."""
+
+_ACCOUNT: Final = ("party", "code", "counterparty", "ref", "currency")
+
+
+def _entries_of(known: Sequence[Known], wanted: Wanted, *more: ColumnElement[Any]) -> Select[Any]:
+    """Entries of these books below these sizes, with their accounts and leaves, narrowed."""
+    entry, account, leaf = tables.entry, tables.account, tables.leaf
+    nth, source, reaches = _books(known)
+    query = (
+        select(
+            nth.label("nth"),
+            entry.c.book_id.label("book"),
+            entry.c.position,
+            entry.c.line,
+            entry.c.account_no,
+            *(account.c[name] for name in _ACCOUNT),
+            entry.c.amount_minor,
+            entry.c.value_date,
+            entry.c.booking_date,
+            leaf.c.leaf_id,
+            leaf.c.kind,
+            leaf.c.recorded_at,
+            leaf.c.actor,
+            leaf.c.corrects,
+            leaf.c.hash,
+            leaf.c.subject["type"].astext.label("fact"),
+            *more,
+        )
+        .select_from(source)
+        .join(
+            account,
+            and_(account.c.book_id == entry.c.book_id, account.c.account_no == entry.c.account_no),
+        )
+        .join(leaf, and_(leaf.c.book_id == entry.c.book_id, leaf.c.position == entry.c.position))
+        .where(reaches)
+    )
+    for condition in _conditions(wanted):
+        query = query.where(condition)
+    return query
+
+
+def _books(
+    known: Sequence[Known],
+) -> tuple[ColumnElement[Any], FromClause, ColumnElement[bool]]:
+    """(the book's number among them, from where, up to where): one book is asked by its key."""
+    entry = tables.entry
+    if len(known) == 1:
+        ((book, size),) = known
+        number: ColumnElement[Any] = literal(0, BigInteger)
+        return number, entry, and_(entry.c.book_id == book, entry.c.position < size)
+    asked = (
+        func.unnest(
+            bindparam("books", [book for book, _ in known], type_=ARRAY(Text)),
+            bindparam("sizes", [size for _, size in known], type_=ARRAY(BigInteger)),
+        )
+        .table_valued(
+            column("book", Text), column("size", BigInteger), with_ordinality="nth", name="asked"
+        )
+        .render_derived()
+    )
+    source = entry.join(
+        asked, and_(asked.c.book == entry.c.book_id, entry.c.position < asked.c.size)
+    )
+    return asked.c.nth, source, and_(True)
+
+
+def _names_source(document: str) -> ColumnElement[bool]:
+    subject = tables.leaf.c.subject
+    return or_(
+        *(subject[name].astext == document for name in SOURCES),
+        *(subject.contains({name: [document]}) for name in SOURCE_LISTS),
+    )
+
+
+def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
+    entry, account, leaf = tables.entry, tables.account, tables.leaf
+    subject, actor = leaf.c.subject, leaf.c.actor
+    size = func.abs(entry.c.amount_minor)
+    tests: dict[str, Callable[[Any], ColumnElement[bool]]] = {
+        **{name: account.c[name].__eq__ for name in _ACCOUNT},
+        "kind": leaf.c.kind.__eq__,
+        "fact": subject["type"].astext.__eq__,
+        "record": leaf.c.leaf_id.__eq__,
+        "reference": subject["reference"].astext.__eq__,
+        "source": _names_source,
+        "institution": actor["institution"].astext.__eq__,
+        "person": actor["user"].astext.__eq__,
+        "side": lambda side: (
+            entry.c.amount_minor > 0 if side == "debit" else entry.c.amount_minor < 0
+        ),
+        "amount_from": lambda minor: size >= minor,
+        "amount_until": lambda minor: size <= minor,
+        "value_from": lambda day: entry.c.value_date >= day,
+        "value_until": lambda day: entry.c.value_date <= day,
+        "booking_from": lambda day: entry.c.booking_date >= day,
+        "booking_until": lambda day: entry.c.booking_date <= day,
+    }
+    return [
+        test(getattr(wanted, name))
+        for name, test in tests.items()
+        if getattr(wanted, name) is not None
+    ]
+
+
+# ---- records
+
+
+async def records(
+    conn: AsyncConnection,
+    *,
+    book: str,
+    kinds: Sequence[str],
+    fact: str | None,
+    source: str | None,
+    after: int,
+    limit: int,
+) -> Sequence[Found]:
+    """Leaves of these kinds after a position, in log order, of that type and about that document
+    where they are given."""
+    leaf = tables.leaf
+    query = (
+        select(*FACT_COLUMNS)
+        .where(leaf.c.book_id == book, leaf.c.position > after, leaf.c.kind.in_(kinds))
+        .order_by(leaf.c.position)
+        .limit(limit)
+    )
+    if fact is not None:
+        query = query.where(leaf.c.subject["type"].astext == fact)
+    if source is not None:
+        query = query.where(_names_source(source))
+    return (await conn.execute(query)).all()
+
+
+# ---- entries and their sums
+
+
+async def entries(
+    conn: AsyncConnection,
+    *,
+    known: Sequence[Known],
+    wanted: Wanted,
+    after: tuple[int, int, int] | None,
+    limit: int,
+) -> Sequence[Found]:
+    """In the order of the books given and of their logs, after (number of the book, position,
+    line)."""
+    if not known:
+        return ()
+    inner = _entries_of(known, wanted)
+    nth, entry = inner.selected_columns.nth, tables.entry
+    if after is not None:
+        place = (entry.c.position, entry.c.line)
+        inner = inner.where(
+            tuple_(*place) > after[1:] if len(known) == 1 else tuple_(nth, *place) > after
+        )
+    order = () if len(known) == 1 else (nth,)
+    query = inner.order_by(*order, entry.c.position, entry.c.line).limit(limit)
+    return (await conn.execute(query)).all()
+
+
+async def stream(
+    conn: AsyncConnection, *, known: Sequence[Known], wanted: Wanted
+) -> AsyncIterator[Found]:
+    """All of them in the same order, through a cursor of the server: however many, AT_ONCE at a
+    time."""
+    if not known:
+        return
+    inner = _entries_of(known, wanted)
+    order = () if len(known) == 1 else (inner.selected_columns.nth,)
+    query = inner.order_by(*order, tables.entry.c.position, tables.entry.c.line)
+    async for row in _streamed(conn, query):
+        yield row
+
+
+async def _streamed(conn: AsyncConnection, query: Select[Any]) -> AsyncIterator[Found]:
+    rows = await conn.stream(query.execution_options(yield_per=AT_ONCE))
+    try:
+        async for row in rows:
+            yield row
+    finally:
+        await rows.close()
+
+
+async def sums(conn: AsyncConnection, *, known: Sequence[Known], wanted: Wanted) -> Sequence[Found]:
+    """(currency, entries, debits_minor, credits_minor, net_minor) over all that pass, by
+    currency."""
+    if not known:
+        return ()
+    inner = _entries_of(known, wanted).subquery()
+    amount = inner.c.amount_minor
+    query = (
+        select(
+            inner.c.currency,
+            func.count().label("entries"),
+            func.coalesce(func.sum(amount).filter(amount > 0), 0).label("debits_minor"),
+            func.coalesce(func.sum(amount).filter(amount < 0), 0).label("credits_minor"),
+            func.sum(amount).label("net_minor"),
+        )
+        .group_by(inner.c.currency)
+        .order_by(collate(inner.c.currency, "C"))
+    )
+    return (await conn.execute(query)).all()
+
+
+# ---- balances: the one question behind every balance, trial balance and statement
+
+
+async def balances(
+    conn: AsyncConnection, *, book: str, size: int, wanted: Wanted
+) -> Sequence[Found]:
+    """(account, debits_minor, credits_minor, balance_minor) of every account that an entry below
+    the size touches and that passes, in account order; accounts at 0 included."""
+    return (await conn.execute(_balances(book, size, wanted))).all()
+
+
+def _balances(book: str, size: int, wanted: Wanted) -> Select[Any]:
+    inner = _entries_of([(book, size)], wanted).subquery()
+    names = [inner.c[name] for name in _ACCOUNT]
+    amount = inner.c.amount_minor
+    return (
+        select(
+            *names,
+            func.coalesce(func.sum(amount).filter(amount > 0), 0).label("debits_minor"),
+            func.coalesce(func.sum(amount).filter(amount < 0), 0).label("credits_minor"),
+            func.sum(amount).label("balance_minor"),
+        )
+        .group_by(*names)
+        .order_by(*(collate(name, "C") for name in names))
+    )
+
+
+async def balance_stream(
+    conn: AsyncConnection, *, book: str, size: int, wanted: Wanted
+) -> AsyncIterator[Found]:
+    """As `balances`, through a cursor of the server."""
+    async for row in _streamed(conn, _balances(book, size, wanted)):
+        yield row
+
+
+# ---- statements
+
+
+def _lines(book: str, size: int, wanted: Wanted, *, by: str) -> Select[Any]:
+    """The entries with what has moved on their accounts up to and with each, in statement order."""
+    entry = tables.entry
+    order = [entry.c.position, entry.c.line]
+    if by == "value":
+        order.insert(0, entry.c.value_date)
+    moved = func.sum(entry.c.amount_minor).over(partition_by=entry.c.account_no, order_by=order)
+    inner = _entries_of([(book, size)], wanted, moved.label("moved_minor")).subquery()
+    return select(inner).order_by(*(inner.c[column.name] for column in order))
+
+
+async def statement_lines(
+    conn: AsyncConnection,
+    *,
+    book: str,
+    size: int,
+    wanted: Wanted,
+    by: str,
+    after: tuple[Any, ...] | None,
+    limit: int,
+) -> Sequence[Found]:
+    """by: `booking` (log order) or `value` (value date first). after: the key of a line."""
+    query = _lines(book, size, wanted, by=by)
+    if after is not None:
+        names = ("position", "line") if by == "booking" else ("value_date", "position", "line")
+        place = tuple_(*(query.selected_columns[name] for name in names))
+        query = query.where(place > tuple_(*_typed(after)))
+    return (await conn.execute(query.limit(limit))).all()
+
+
+def _typed(key: tuple[Any, ...]) -> list[ColumnElement[Any]]:
+    return [
+        bindparam(None, part, type_=Date if isinstance(part, date) else BigInteger) for part in key
+    ]
+
+
+async def statement_stream(
+    conn: AsyncConnection, *, book: str, size: int, wanted: Wanted, by: str
+) -> AsyncIterator[Found]:
+    """As `statement_lines`, all of them, through a cursor of the server."""
+    async for row in _streamed(conn, _lines(book, size, wanted, by=by)):
+        yield row
+
+
+# ---- up to where a question is answered
+
+
+async def heads_over(conn: AsyncConnection, *, known: Sequence[Known]) -> Sequence[Found]:
+    """(book, size, root) of the earliest checkpoint over so many leaves of each book; a later one
+    never takes its place."""
+    return (
+        await conn.execute(
+            text(
+                "SELECT a.book, c.size, c.root FROM unnest(CAST(:books AS text[]), "
+                "CAST(:sizes AS bigint[])) WITH ORDINALITY AS a(book, size, nth) "
+                "CROSS JOIN LATERAL (SELECT c.size, c.root FROM ledger.checkpoint c "
+                "WHERE c.book_id = a.book AND c.size >= a.size ORDER BY c.size LIMIT 1) c "
+                "ORDER BY a.nth"
+            ),
+            {"books": [book for book, _ in known], "sizes": [size for _, size in known]},
+        )
+    ).all()
+
+
+async def sizes_under(conn: AsyncConnection, *, top_size: int) -> dict[str, int]:
+    """How much of each of the asker's books was published when the top log held so many leaves."""
+    rows = await conn.execute(
+        text("SELECT book_id, size FROM ledger.sizes_under(:size)"), {"size": top_size}
+    )
+    return {row.book_id: row.size for row in rows}
+
+
+async def closed_by(conn: AsyncConnection, *, day: date) -> Sequence[Found]:
+    """(book, open_day, size once the last day not after that one was sealed, published)."""
+    return (
+        await conn.execute(
+            text(
+                "SELECT b.book_id AS book, b.open_day, coalesce((SELECT max(l.position) + 1 "
+                "FROM ledger.leaf l WHERE l.book_id = b.book_id AND l.kind = 'seal' "
+                "AND l.booking_date <= :day), 0) AS size, coalesce(h.size, 0) AS published "
+                "FROM ledger.book b LEFT JOIN ledger.head h ON h.book_id = b.book_id "
+                "WHERE b.book_id <> 'top'"
+            ),
+            {"day": day},
+        )
+    ).all()
+
+
+async def sealed(conn: AsyncConnection, *, book: str, day: date) -> Found | None:
+    """The leaf, without its bytes, that sealed the last day not after that one in the book."""
+    leaf = tables.leaf
+    query = (
+        select(*(one for one in leaf.c if one.name != "bytes"))
+        .where(leaf.c.book_id == book, leaf.c.kind == "seal", leaf.c.booking_date <= day)
+        .order_by(leaf.c.position.desc())
+        .limit(1)
+    )
+    return (await conn.execute(query)).one_or_none()
+
+
+async def head_leaf(conn: AsyncConnection, *, book: str, size: int) -> Found | None:
+    """The top log's leaf, bytes and all, that holds this head of the book."""
+    leaf = tables.leaf
+    query = select(leaf.c.position, leaf.c.bytes, leaf.c.hash).where(
+        leaf.c.book_id == "top", leaf.c.leaf_id == f"head:{book}:{size}"
+    )
+    return (await conn.execute(query)).one_or_none()
+
+
+async def leaf_whole(conn: AsyncConnection, *, book: str, leaf_id: str) -> Found | None:
+    """A leaf with its verbatim bytes, which hold everyone's entries: for auditors."""
+    leaf = tables.leaf
+    query = select(leaf.c.position, leaf.c.bytes, leaf.c.hash).where(
+        leaf.c.book_id == book, leaf.c.leaf_id == leaf_id
+    )
+    return (await conn.execute(query)).one_or_none()

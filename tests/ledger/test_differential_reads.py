@@ -1,0 +1,276 @@
+"""Every question of an auditor against the naive model: all pairs of filters, random positions.
+
+A random history of several books, parties and corrections, with value dates before and after their
+booking, is recorded on the real ledger. Then each pair of filters is asked with random values at
+random positions, and the answer must be the model's to the last entry, sum and balance.
+"""
+
+import itertools
+import os
+from collections import Counter
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.database import Database, Standing
+from ledger import known, listings, service, statements
+from ledger.statements import Period
+from ledger.wanted import FILTERS, read_wanted
+from tests.ledger import naive_reads as naive
+from tests.ledger.naive_reads import BOOKS, START, TESTS, History
+
+CAMPAIGN = os.environ.get("LIANDAI_CAMPAIGN") == "1"
+LEAVES = 400 if CAMPAIGN else 150
+QUERIES = 10_000 if CAMPAIGN else 1_000
+AUDITOR = Standing("liandai_auditor", "auditor")
+PAIRS = list(itertools.combinations(sorted(TESTS), 2))
+
+
+@pytest.fixture
+async def history(database: Database) -> History:
+    history = History(seed=20240301)
+    await history.found(database)
+    await history.grow(database, LEAVES)
+    return history
+
+
+def test_the_model_knows_every_filter_there_is() -> None:
+    assert set(TESTS) == set(FILTERS)
+
+
+class Asking:
+    """Questions drawn at random, each asked of the ledger and of the model."""
+
+    def __init__(self, history: History, seed: int) -> None:
+        self.history = history
+        self.random = Random(seed)
+        self.asked: Counter[str] = Counter()
+        self.lines = 0
+        self.differences: list[Any] = []
+
+    def value_of(self, name: str, row: naive.Row) -> Any:
+        """A value for the filter, mostly one that the row passes."""
+        choose = self.random.choice
+        if self.random.random() < 0.2:
+            row = choose(self.history.rows[choose(BOOKS)])
+        if name in row and name != "subject":
+            return row[name]
+        subject = row["subject"]
+        match name:
+            case "fact":
+                return subject["type"]
+            case "reference":
+                return subject.get("reference", "doc-2")
+            case "source":
+                return choose((*naive.DOCUMENTS, subject.get("loan_no", "doc-9")))
+            case "side":
+                return choose(("debit", "credit"))
+            case "amount_from" | "amount_until":
+                return abs(row["amount_minor"]) + choose((-1, 0, 1))
+            case _:
+                return row[name.replace("from", "date").replace("until", "date")] + timedelta(
+                    days=choose((-1, 0, 0, 1))
+                )
+
+    def filters(self, pair: tuple[str, ...]) -> dict[str, Any]:
+        row = self.random.choice(self.history.rows[self.random.choice(BOOKS)])
+        return {name: self.value_of(name, row) for name in pair}
+
+    def known_in(self, book: str) -> tuple[dict[str, Any], int]:
+        """(how to ask for a position, the size it is)."""
+        history, published = self.history, self.history.published[book]
+        match self.random.randrange(3):
+            case 0:
+                return {"known_size": None, "known_on": None}, published
+            case 1:
+                size = self.random.randint(0, published)
+                return {"known_size": size, "known_on": None}, size
+            case _:
+                day = self.random.choice(list(history.closed[book]))
+                if self.random.random() < 0.2:
+                    day -= timedelta(days=1)
+                return {"known_size": None, "known_on": day}, self.closed(book, day)
+
+    def closed(self, book: str, day: Any) -> int:
+        sizes = [size for closed, size in self.history.closed[book].items() if closed <= day]
+        return max(sizes, default=0)
+
+    def judge(self, what: str, question: Any, found: Any, expected: Any) -> None:
+        self.asked[what] += 1
+        if found != expected:
+            self.differences.append((what, question, found, expected))
+
+    # ---- the questions
+
+    async def entries(self, conn: AsyncConnection, pair: tuple[str, ...]) -> None:
+        book, filters = self.random.choice(BOOKS), self.filters(pair)
+        asked, size = self.known_in(book)
+        expected = naive.passing(self.history.rows[book], filters, below=size)
+        cursor, found, limit = None, [], self.random.choice((1, 7, 500, 500, 500))
+        while True:
+            page = await listings.entries(
+                conn,
+                book=book,
+                filters=read_wanted(filters),
+                **asked,
+                cursor=cursor,
+                limit=limit,
+                proof=False,
+            )
+            found += page.entries
+            cursor = page.next
+            if cursor is None or len(found) >= 4 * limit:
+                break
+        self.lines += len(found)
+        shown = expected if cursor is None else expected[: len(found)]
+        self.judge(
+            "entries",
+            (book, filters, asked),
+            (page.known_size, [plain(line) for line in found], sums_of(page.sums)),
+            (size, [plain(row) for row in shown], naive.sums(expected)),
+        )
+
+    async def joined(self, conn: AsyncConnection, pair: tuple[str, ...]) -> None:
+        books = tuple(self.random.sample(BOOKS, self.random.randint(0, 2)))
+        filters, asked, sizes = self.filters(pair), {}, dict(self.history.published)
+        if self.random.random() < 0.5:
+            top = self.random.randint(0, max(self.history.tops))
+            asked["known_top"] = top
+            tops = [size for size in self.history.tops if size <= top]
+            sizes = self.history.tops[max(tops)] if tops else {}
+            if top not in self.history.tops:  # between two publications some heads are in already
+                sizes = await self.heads_below(conn, top)
+        elif self.random.random() < 0.5:
+            day = self.random.choice(list(self.history.closed[BOOKS[0]]))
+            asked["known_on"] = day
+            sizes = {book: self.closed(book, day) for book in BOOKS}
+        wanted = sorted(books or BOOKS)
+        expected = [
+            row
+            for book in wanted
+            for row in naive.passing(self.history.rows[book], filters, below=sizes.get(book, 0))
+        ]
+        cursor, found, limit = None, [], self.random.choice((3, 500, 500))
+        while True:
+            page = await listings.joined(
+                conn,
+                books=books,
+                filters=read_wanted(filters),
+                known_top=asked.get("known_top"),
+                known_on=asked.get("known_on"),
+                cursor=cursor,
+                limit=limit,
+                proof=False,
+            )
+            found += page.entries
+            cursor = page.next
+            if cursor is None or len(found) >= 4 * limit:
+                break
+        self.lines += len(found)
+        shown = expected if cursor is None else expected[: len(found)]
+        self.judge(
+            "joined",
+            (books, filters, asked),
+            ([plain(line) for line in found], sums_of(page.sums)),
+            ([plain(row) for row in shown], naive.sums(expected)),
+        )
+
+    async def heads_below(self, conn: AsyncConnection, top: int) -> dict[str, int]:
+        """Read from the top log itself, leaf by leaf."""
+        heads = await service.facts(conn, book="top", kinds=("head",))
+        return {head.subject["book"]: head.subject["size"] for head in heads if head.position < top}
+
+    async def trial(self, conn: AsyncConnection, pair: tuple[str, ...]) -> None:
+        book, filters = self.random.choice(BOOKS), self.filters(pair)
+        asked, size = self.known_in(book)
+        at = await known.in_book(conn, book=book, **asked)
+        found = await statements.trial_balance(conn, at=at, filters=read_wanted(filters))
+        expected = naive.balances(naive.passing(self.history.rows[book], filters, below=size))
+        self.lines += len(found.lines)
+        self.judge(
+            "trial balance",
+            (book, filters, asked),
+            [
+                (naive.account_of(one), one.debits_minor, one.credits_minor, one.balance_minor)
+                for one in found.lines
+            ],
+            expected,
+        )
+
+    async def statement(self, conn: AsyncConnection, pair: tuple[str, ...]) -> None:
+        parts = ("party", "code", "counterparty", "ref", "currency")
+        names = tuple(name for name in pair if name in parts) or (self.random.choice(parts),)
+        book, filters = self.random.choice(BOOKS), self.filters(names)
+        asked, size = self.known_in(book)
+        days = sorted(START + timedelta(days=self.random.randint(-9, 30)) for _ in range(2))
+        first = days[0] if self.random.random() < 0.8 else None
+        last = days[1] if self.random.random() < 0.8 else None
+        by = self.random.choice(("booking", "value"))
+        expected = naive.statement(
+            naive.passing(self.history.rows[book], filters, below=size),
+            by=by,
+            first=first,
+            last=last,
+        )
+        cursor, lines, limit = None, [], self.random.choice((20, 500, 500, 500))
+        while True:
+            page = await statements.statement(
+                conn,
+                book=book,
+                account=read_wanted(filters),
+                period=Period(by=by, first_day=first, last_day=last),
+                **asked,
+                cursor=cursor,
+                limit=limit,
+            )
+            lines += page.lines
+            cursor = page.next
+            if cursor is None or len(lines) >= 4 * limit:
+                break
+        self.lines += len(lines)
+        accounts = [
+            (naive.account_of(one), one.opening_minor, one.closing_minor) for one in page.accounts
+        ]
+        if cursor is not None:
+            expected = (expected[0], expected[1][: len(lines)])
+        found = (accounts, [(one.position, one.line, one.balance_minor) for one in lines])
+        self.judge("statement", (book, filters, by, first, last, asked), found, expected)
+
+
+def plain(row: Any) -> tuple[Any, ...]:
+    names = ("book", "position", "line", "amount_minor", "value_date", "booking_date", "record")
+    rest = ("kind", "corrects")
+    if isinstance(row, dict):
+        own = (row["subject"]["type"], row["institution"], row["person"])
+        return (*(row[name] for name in (*names, *rest)), *naive.account_of(row), *own)
+    own = (row.fact, row.actor.institution, row.actor.user)
+    return (*(getattr(row, name) for name in (*names, *rest)), *naive.account_of(row), *own)
+
+
+def sums_of(found: Any) -> list[tuple[Any, ...]]:
+    return [
+        (one.currency, one.entries, one.debits_minor, one.credits_minor, one.net_minor)
+        for one in found
+    ]
+
+
+async def test_every_answer_is_the_naive_models(database: Database, history: History) -> None:
+    asking = Asking(history, seed=7)
+    kinds = (asking.entries, asking.joined, asking.trial, asking.statement)
+    number = 0
+    while sum(asking.asked.values()) < QUERIES:
+        async with database.transaction(AUDITOR, read_only=True) as conn:
+            for pair in PAIRS:
+                await kinds[number % len(kinds)](conn, pair)
+                number += 1
+        number += 1  # the next round asks each pair another kind of question
+    entries = sum(map(len, history.rows.values()))
+    print(
+        f"\n{sum(asking.asked.values())} queries ({dict(asking.asked)}) by {len(PAIRS)} pairs of "
+        f"filters over {entries} entries, {asking.lines} lines compared, "
+        f"{len(asking.differences)} differences"
+    )
+    assert not asking.differences, asking.differences[0]
