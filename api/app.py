@@ -32,6 +32,9 @@ STATIC = Path(__file__).parent / "static"
 PUBLISH_EVERY_SECONDS = 0.5
 """A promise is to publish within a second; each round costs what has grown, so not more often."""
 
+DOWNLOADS = 4
+"""How many exports one process streams at once: each holds a connection while it is downloaded."""
+
 log = structlog.get_logger("api")
 
 
@@ -98,6 +101,7 @@ def _lifespan(installation: Installation, *, publishes: bool) -> Callable[[Lites
         app.state.installation = installation
         app.state.askers = Askers(installation.database)
         app.state.grouping = Grouping(installation.database)
+        app.state.downloads = asyncio.Semaphore(DOWNLOADS)
         publisher = (
             asyncio.create_task(_keep_publishing(installation, stopping)) if publishes else None
         )

@@ -10,7 +10,8 @@ stands as a leaf of its own in the log of the book it concerned (I5, I7).
 import hashlib
 import re
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeAlias, TypeVar
 
@@ -85,6 +86,22 @@ class Desk:
             standing or self.asker.standing, read_only=True
         ) as conn:
             return await question(conn)
+
+    async def rows(
+        self, question: Callable[[AsyncConnection], AsyncGenerator[T, None]]
+    ) -> AsyncIterator[T]:
+        """A long answer row by row, in a transaction that only reads and ends with the last row.
+
+        It outlives the request's handler, and holds a connection while somebody downloads: only so
+        many at once, the others wait.
+        """
+        async with (
+            self._request.app.state.downloads,
+            self._database.transaction(self.asker.standing, read_only=True) as conn,
+            aclosing(question(conn)) as found,
+        ):
+            async for row in found:
+                yield row
 
     async def recorded(self, use_case: Callable[[Work], Awaitable[T]]) -> T:
         """The answer to a question whose asking is itself on record, committed before the answer.

@@ -20,6 +20,7 @@ from litestar.routes import BaseRoute, HTTPRoute
 from litestar.types import ControllerRouterHandler
 
 from api import problems
+from api.exports import MEDIA_TYPES
 from api.identity import Needs
 from ledger.documents import MAX_SAFE_INTEGER
 from syndicate.parties.institutions import Role
@@ -42,6 +43,7 @@ PARAMETERS: Final = {
     "a contract's or a loan's (借据) number, evidence, the term sheet",
     "after": "The `next` of an earlier page: only what stands after that log position",
     "bank": "The bank, by its institution's id",
+    "bom": "`true`: CSV begins with a byte order mark, for spreadsheets that look for one",
     "book": "The book's id: a facility's, a negotiation's, `registry` or `top`",
     "booking_from": "Booked on this day or later",
     "booking_until": "Booked on this day or before",
@@ -57,6 +59,7 @@ PARAMETERS: Final = {
     "draw": "The draw's id in its facility",
     "facility": "The facility's id",
     "fact": "Kind of fact that made the entry, as `PaymentConfirmed`",
+    "format": "`csv`, `xlsx` or `parquet`",
     "institution": "The institution's id",
     "key": "The key's id: the first 16 hex digits of the SHA-256 of its public half",
     "kind": "Only what stands in leaves of this kind, as `transaction` or `refusal`",
@@ -92,8 +95,9 @@ PARAMETERS: Final = {
     "GET /v1/books/{book}/statement-files on": "The day whose close is stated",
     "POST /v1/books/{book}/reconciliations on": "The day whose close is stated",
     **{
-        f"GET {path} {name}": f"Recorded by this {what}"
+        f"GET {path}{export} {name}": f"Recorded by this {what}"
         for path in ("/v1/entries", "/v1/books/{book}/entries", "/v1/books/{book}/trial-balance")
+        for export in ("", "/export")
         for name, what in (("institution", "institution"), ("person", "person, by opaque id"))
     },
     "GET /v1/negotiations/{negotiation}/differences after": "The later version, from 1",
@@ -285,6 +289,9 @@ def _complete(operation: dict[str, Any], *, asked: str, reach: Reach) -> None:
     )
     answers = operation["responses"]
     answers.pop("400", None)
+    if asked.endswith("/export"):
+        file = {"schema": {"type": "string", "format": "binary"}}
+        answers["200"]["content"] = dict.fromkeys(MEDIA_TYPES.values(), file)
     for answer in answers.values():
         answer["description"] = operation["summary"]
         if command:

@@ -5,7 +5,7 @@ Every answer says of which book, as known at which log size and under which publ
 is answered the same bytes for ever. A page is a part of the answer; sums are always of the whole.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
@@ -288,7 +288,7 @@ def line_of(row: Found, proof: InclusionPath | None = None) -> EntryLine:
 
 async def every_entry(
     conn: AsyncConnection, *, books: Sequence[tuple[str, int]], filters: Wanted
-) -> AsyncIterator[EntryLine]:
+) -> AsyncGenerator[EntryLine, None]:
     """All entries that pass, one by one from a cursor of the database, however many there are."""
     async for row in store_queries.stream(conn, known=books, wanted=filters):
         yield line_of(row)

@@ -5,7 +5,7 @@ same for ever. Balances are summed from entries, never read from stored ones, al
 question `ledger.store_queries.balances`.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import date
 from typing import Any, Final, Literal
 
@@ -107,7 +107,7 @@ def trial_line(row: Found) -> TrialLine:
 
 async def every_trial_line(
     conn: AsyncConnection, *, at: KnownBook, filters: Wanted
-) -> AsyncIterator[TrialLine]:
+) -> AsyncGenerator[TrialLine, None]:
     """The trial balance's lines, one by one from a cursor of the database."""
     async for row in store_queries.balance_stream(
         conn, book=at.book, size=at.known_size, wanted=filters
@@ -329,7 +329,7 @@ def _next_line(
 
 async def every_statement_line(
     conn: AsyncConnection, *, at: KnownBook, account: Wanted, period: Period
-) -> AsyncIterator[StatementLine]:
+) -> AsyncGenerator[StatementLine, None]:
     """All lines of the statement, one by one from a cursor of the database."""
     standing = await standings(conn, at=at, account=account, period=period)
     opening = {_account(one): one.opening_minor for one in standing}

@@ -344,12 +344,14 @@ async def test_unknown_and_repeated_parameters_are_refused_by_name(
 def wrong_values(schema: dict[str, Any]) -> tuple[str, ...]:
     """What can be written in a URL where the schema expects something else."""
     kinds = [resolved(found) for found in schema.get("oneOf", [schema])]
-    types = {found.get("type") for found in kinds}
+    types = {str(found.get("type")) for found in kinds}
     formats = {found.get("format") for found in kinds}
     if "integer" in types:
         return ("", "null", "one", "1.0", "1e3", "+1", "01", "0x1", "٣", "9" * 16, "9" * 5000)
     if "date" in formats:
         return ("", "null", "today", "2024-13-01", "2023-02-29", "20240301", "1709251200", "0")
+    if "boolean" in types:
+        return ("", "null", "yes", "1", "True")
     if any("enum" in found for found in kinds):
         return ("", "null", "colour")
     return ()

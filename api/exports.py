@@ -1,0 +1,211 @@
+"""How a long answer goes out as a table: CSV, XLSX or Parquet, however many rows, in little memory.
+
+CSV goes out row by row as the rows come. The other two are files that can only be read whole, so
+they are written to disk row by row first and then sent. Amounts are never floats: text in CSV and
+XLSX, integers of minor units in Parquet. No cell can become a formula. The bytes depend on the rows
+alone: the same answer is the same file.
+"""
+
+import asyncio
+import csv
+import io
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, Literal
+
+import msgspec
+import xlsxwriter
+from litestar.response import Stream
+
+from api.problems import HttpRefusal
+
+Format = Literal["csv", "xlsx", "parquet"]
+Kind = Literal["text", "decimal", "integer", "day"]
+Rows = AsyncIterator[Sequence[Any]]
+
+MEDIA_TYPES: Final[Mapping[Format, str]] = {
+    "csv": "text/csv",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "parquet": "application/vnd.apache.parquet",
+}
+BOM: Final = "\ufeff"
+ROWS_AT_ONCE: Final = 500
+SHEET_ROWS: Final = 1_048_575
+"""Rows of a sheet below its headings; what is more goes to the next sheet."""
+CHUNK: Final = 1 << 16
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""How a text begins that a spreadsheet would take for a formula."""
+WRITTEN_ON: Final = datetime(2000, 1, 1)  # noqa: DTZ001
+"""What a file says of when it was made: nothing, so that equal answers are equal files."""
+
+
+class Sheet(msgspec.Struct, frozen=True, kw_only=True):
+    """A table to send.
+
+    columns  (name, kind) in order; a row has one value each, None for none
+    about    what it is an answer to: book, log size, head
+    """
+
+    name: str
+    columns: tuple[tuple[str, Kind], ...]
+    about: dict[str, str]
+
+
+def check_format(wanted: Format) -> None:
+    """Nothing: the format can be written here. Raises HttpRefusal that names what is missing."""
+    if wanted == "parquet":
+        _pyarrow()
+
+
+def answer(sheet: Sheet, rows: Rows, *, wanted: Format, bom: bool) -> Stream:
+    """The rows as a file to download, each sent as soon as its format allows."""
+    writers: Mapping[Format, Callable[[], AsyncIterator[bytes]]] = {
+        "csv": lambda: csv_of(sheet, rows, bom=bom),
+        "xlsx": lambda: xlsx_of(sheet, rows),
+        "parquet": lambda: parquet_of(sheet, rows),
+    }
+    name = "-".join(part for part in (sheet.name, *sheet.about.values()) if part)
+    safe = "".join(char if char.isalnum() and char.isascii() else "-" for char in name)[:120]
+    headers = {f"liandai-{key.replace('_', '-')}": value for key, value in sheet.about.items()}
+    return Stream(
+        writers[wanted](),
+        media_type=MEDIA_TYPES[wanted],
+        headers={
+            **headers,
+            "content-disposition": f'attachment; filename="{safe}.{wanted}"',
+        },
+    )
+
+
+# ---- CSV
+
+
+async def csv_of(sheet: Sheet, rows: Rows, *, bom: bool) -> AsyncIterator[bytes]:
+    """RFC 4180 in UTF-8: a line of headings, then the rows, at most ROWS_AT_ONCE held back."""
+    page = io.StringIO(newline="")
+    writer = csv.writer(page, lineterminator="\r\n")
+    page.write(BOM if bom else "")
+    writer.writerow([name for name, _ in sheet.columns])
+    kinds = [kind for _, kind in sheet.columns]
+    held = 0
+    async for row in rows:
+        writer.writerow([_cell(value, kind) for value, kind in zip(row, kinds, strict=True)])
+        held += 1
+        if held == ROWS_AT_ONCE:
+            yield _taken(page)
+            held = 0
+    yield _taken(page)
+
+
+def _taken(page: io.StringIO) -> bytes:
+    text = page.getvalue()
+    page.seek(0)
+    page.truncate()
+    return text.encode("utf-8")
+
+
+def _cell(value: Any, kind: Kind) -> str:
+    if value is None:
+        return ""
+    text = str(value)
+    if kind == "text" and text.startswith(FORMULA):
+        return f"'{text}"
+    return text
+
+
+# ---- XLSX
+
+
+async def xlsx_of(
+    sheet: Sheet, rows: Rows, *, sheet_rows: int = SHEET_ROWS
+) -> AsyncIterator[bytes]:
+    """A workbook whose cells are all strings: sheets of rows, and one that says what it is."""
+    with tempfile.TemporaryDirectory(prefix="liandai-export-") as folder:
+        path = Path(folder) / "table.xlsx"
+        book = xlsxwriter.Workbook(str(path), {"constant_memory": True, "tmpdir": folder})
+        book.set_properties({"created": WRITTEN_ON})
+        about = book.add_worksheet("about")
+        for number, (name, value) in enumerate(sheet.about.items()):
+            about.write_string(number, 0, name)
+            about.write_string(number, 1, value)
+        page, line, pages = None, 0, 0
+        async for row in rows:
+            if page is None or line > sheet_rows:
+                pages, line = pages + 1, 1
+                page = _new_page(book, sheet, pages)
+            for column, value in enumerate(row):
+                if value is not None:
+                    page.write_string(line, column, str(value))
+            line += 1
+        if page is None:
+            _new_page(book, sheet, 1)
+        await asyncio.to_thread(book.close)
+        async for chunk in _sent(path):
+            yield chunk
+
+
+def _new_page(book: Any, sheet: Sheet, number: int) -> Any:
+    page = book.add_worksheet(f"{sheet.name} {number}"[:31])
+    for column, (name, _) in enumerate(sheet.columns):
+        page.write_string(0, column, name)
+    return page
+
+
+# ---- Parquet
+
+
+def _pyarrow() -> tuple[ModuleType, ModuleType]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise HttpRefusal(
+            409,
+            "extra-not-installed",
+            "Parquet needs the optional extra `parquet` on the server: liandai[parquet]",
+        ) from error
+    return pyarrow, pyarrow.parquet
+
+
+async def parquet_of(sheet: Sheet, rows: Rows) -> AsyncIterator[bytes]:
+    """A Parquet file of typed columns; what it is an answer to stands in its metadata."""
+    arrow, parquet = _pyarrow()
+    types = {
+        "text": arrow.string(),
+        "decimal": arrow.string(),
+        "integer": arrow.int64(),
+        "day": arrow.date32(),
+    }
+    schema = arrow.schema([(name, types[kind]) for name, kind in sheet.columns]).with_metadata(
+        sheet.about
+    )
+    with tempfile.TemporaryDirectory(prefix="liandai-export-") as folder:
+        path = Path(folder) / "table.parquet"
+        with parquet.ParquetWriter(path, schema) as writer:
+            held: list[Sequence[Any]] = []
+
+            def write() -> None:
+                columns = zip(*held, strict=True) if held else [[] for _ in sheet.columns]
+                arrays = [
+                    arrow.array(list(values), type=field.type)
+                    for values, field in zip(columns, schema, strict=True)
+                ]
+                writer.write_batch(arrow.record_batch(arrays, schema=schema))
+                held.clear()
+
+            async for row in rows:
+                held.append(row)
+                if len(held) == 20 * ROWS_AT_ONCE:
+                    write()
+            write()
+        async for chunk in _sent(path):
+            yield chunk
+
+
+async def _sent(path: Path) -> AsyncIterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := await asyncio.to_thread(file.read, CHUNK):
+            yield chunk
