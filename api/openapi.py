@@ -42,6 +42,7 @@ PARAMETERS: Final = {
     "source": "A source document the record names: an external reference, a document's SHA-256, "
     "a contract's or a loan's (借据) number, evidence, the term sheet",
     "after": "The `next` of an earlier page: only what stands after that log position",
+    "as_of": "By value date up to this day; everything known by default",
     "bank": "The bank, by its institution's id",
     "bom": "`true`: CSV begins with a byte order mark, for spreadsheets that look for one",
     "book": "The book's id: a facility's, a negotiation's, `registry` or `top`",

@@ -222,6 +222,13 @@ async def fact(conn: AsyncConnection, *, book: str, leaf_id: str) -> Recorded:
     return _recorded(row)
 
 
+async def hashes_at(
+    conn: AsyncConnection, *, book: str, positions: Sequence[int]
+) -> dict[int, str]:
+    """position -> the leaf's hash in hex, of the leaves the caller may see."""
+    return await store_queries.hashes_at(conn, book=book, positions=positions)
+
+
 def _recorded(row: store.Found) -> Recorded:
     return Recorded(
         position=row.position,

@@ -173,6 +173,17 @@ async def records(
     return (await conn.execute(query)).all()
 
 
+async def hashes_at(
+    conn: AsyncConnection, *, book: str, positions: Sequence[int]
+) -> dict[int, str]:
+    """position -> leaf hash in hex."""
+    leaf = tables.leaf
+    query = select(leaf.c.position, leaf.c.hash).where(
+        leaf.c.book_id == book, leaf.c.position.in_(positions)
+    )
+    return {row.position: row.hash.hex() for row in await conn.execute(query)}
+
+
 # ---- entries and their sums
 
 

@@ -5,6 +5,7 @@ from api.routes import (
     disclosure,
     facilities,
     facility_cash,
+    facility_history,
     health,
     house_books,
     house_pendings,
@@ -22,6 +23,7 @@ from api.routes import (
     parties,
     reconciliation,
     saved_queries,
+    tracing,
 )
 
 ROUTES = (
@@ -41,6 +43,8 @@ ROUTES = (
     *negotiation_agreement.HANDLERS,
     *facilities.HANDLERS,
     *facility_cash.HANDLERS,
+    *facility_history.HANDLERS,
+    *tracing.HANDLERS,
     *business_days.HANDLERS,
     *house_books.HANDLERS,
     *house_pendings.HANDLERS,

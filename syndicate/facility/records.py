@@ -79,6 +79,12 @@ async def load_anew(conn: AsyncConnection, facility: str) -> FacilityLog:
     return log.read(None, (_leaf(row) for row in rows))
 
 
+async def load_at(conn: AsyncConnection, facility: str, *, below: int) -> FacilityLog | None:
+    """The facility's log as it was known below a position; None where it was not formed yet."""
+    rows = await ledger.facts(conn, book=facility, below=below)
+    return log.read(None, (_leaf(row) for row in rows)) if rows else None
+
+
 def _remember(facility: str, before: FacilityLog | None, rows: Sequence[Recorded]) -> FacilityLog:
     read = log.read(before, (_leaf(row) for row in rows))
     _known[facility] = _Known(rows[-1].position, rows[-1].hash, read)

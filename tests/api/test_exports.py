@@ -6,24 +6,23 @@ import sys
 import tracemalloc
 import zipfile
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 from xml.etree import ElementTree
 
+import asyncpg
 import pytest
 
 from api import exports
-from api.database import SERVICE, Database, Standing
+from api.database import Database, Standing
 from api.exports import Sheet, csv_of, parquet_of, xlsx_of
 from api.routes.ledger_exports import ENTRY_COLUMNS, entry_rows
-from ledger import listings, service
-from ledger.entries import Account, Entry
-from ledger.leaves import Actor, Leaf
+from api.settings import asyncpg_dsn
+from ledger import listings
 from ledger.wanted import Wanted
 from tests.api.populated import FACILITY
 from tests.facility_house import formed
 from tests.house import House
-from tests.ledger.naive_reads import BOOKS, History
 from tests.syndicate.facility_case import WAN
 
 BOOK = FACILITY.facility
@@ -206,35 +205,34 @@ async def test_what_cannot_be_exported_is_refused_before_the_first_byte(
 MANY = 200_000
 
 
-async def filled(database: Database) -> History:
-    """A book of MANY entries, 2,000 a transaction."""
-    history = History(seed=1)
-    await history.found(database)
-    cash, other = (Account("alder", code, "", "", "CNY") for code in ("cash", "suspense"))
-    lines = [Entry(cash if nth % 2 else other, 1 if nth % 2 else -1) for nth in range(2_000)]
-    async with database.transaction(SERVICE) as conn:
-        for number in range(MANY // len(lines)):
-            leaf = Leaf(
-                book=BOOKS[0],
-                kind="transaction",
-                leaf_id=f"many:{number}",
-                subject={"type": "Paid"},
-                entries=tuple(lines),
-                value_date=history.day,
-                booking_date=history.day,
-                recorded_at=datetime.now(UTC),
-                actor=Actor(institution="alder", user="ann"),
-                corrects=None,
-            )
-            await service.append(conn, [leaf])
-    return history
+async def filled(database_url: str) -> None:
+    """A book of MANY entries, 2,000 a leaf, put there by the database's owner: this is about
+    reading."""
+    conn = await asyncpg.connect(asyncpg_dsn(database_url))
+    try:
+        await conn.execute(
+            f"""
+            INSERT INTO ledger.book VALUES ('fac-a', 'facility', '2024-03-01', 100, 2);
+            INSERT INTO ledger.account
+              SELECT 'fac-a', n, 'alder', CASE n WHEN 0 THEN 'cash' ELSE 'fees' END, '', '', 'CNY'
+              FROM generate_series(0, 1) n;
+            INSERT INTO ledger.leaf
+              SELECT 'fac-a', n, 'many:' || n, 'transaction', '{{"type": "Paid"}}',
+                '{{"institution": "alder", "user": "ann"}}', NULL, '2024-03-01', '2024-03-01',
+                now(), '', sha256('x') FROM generate_series(0, {MANY // 2_000 - 1}) n;
+            INSERT INTO ledger.entry
+              SELECT 'fac-a', n / 2000, n % 2000, n % 2, 'alder', 1 - 2 * (n % 2), 0,
+                '2024-03-01', '2024-03-01' FROM generate_series(0, {MANY - 1}) n"""
+        )
+    finally:
+        await conn.close()
 
 
 async def test_a_long_answer_begins_before_it_is_read_and_never_stands_in_memory(
-    database: Database,
+    database: Database, database_url: str
 ) -> None:
-    await filled(database)
-    sheet = Sheet(name="entries", columns=ENTRY_COLUMNS, about={"book": BOOKS[0]})
+    await filled(database_url)
+    sheet = Sheet(name="entries", columns=ENTRY_COLUMNS, about={"book": "fac-a"})
     taken = 0
 
     async def counted(lines: AsyncIterator[Any]) -> AsyncIterator[Any]:
@@ -244,7 +242,7 @@ async def test_a_long_answer_begins_before_it_is_read_and_never_stands_in_memory
             yield line
 
     async with database.transaction(Standing("liandai_auditor", ""), read_only=True) as conn:
-        reach = [(BOOKS[0], MANY)]
+        reach = [("fac-a", MANY)]
         lines = listings.every_entry(conn, books=reach, filters=Wanted())
         sizes, seen_first = 0, None
         tracemalloc.start()
