@@ -1,7 +1,7 @@
-"""How a long answer goes out as a table: CSV, XLSX or Parquet, however many rows, in little memory.
+"""How a long answer goes out as a table: CSV, XLSX or Parquet, in little memory.
 
-CSV goes out row by row as the rows come. The other two are files that can only be read whole, so
-they are written to disk row by row first and then sent. Amounts are never floats: text in CSV and
+CSV goes out page by page as the rows come. The other two are files that can only be read whole, so
+they are written to disk page by page first and then sent. Amounts are never floats: text in CSV and
 XLSX, integers of minor units in Parquet. No cell can become a formula. The bytes depend on the rows
 alone: the same answer is the same file.
 """
@@ -24,7 +24,8 @@ from api.problems import HttpRefusal
 
 Format = Literal["csv", "xlsx", "parquet"]
 Kind = Literal["text", "decimal", "integer", "day"]
-Rows = AsyncIterator[Sequence[Any]]
+Row = Sequence[Any]
+Pages = AsyncIterator[Sequence[Row]]
 
 MEDIA_TYPES: Final[Mapping[Format, str]] = {
     "csv": "text/csv",
@@ -32,9 +33,10 @@ MEDIA_TYPES: Final[Mapping[Format, str]] = {
     "parquet": "application/vnd.apache.parquet",
 }
 BOM: Final = "\ufeff"
-ROWS_AT_ONCE: Final = 500
 SHEET_ROWS: Final = 1_048_575
 """Rows of a sheet below its headings; what is more goes to the next sheet."""
+GROUP_ROWS: Final = 10_000
+"""Rows of a row group of Parquet."""
 CHUNK: Final = 1 << 16
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """How a text begins that a spreadsheet would take for a formula."""
@@ -60,12 +62,12 @@ def check_format(wanted: Format) -> None:
         _pyarrow()
 
 
-def answer(sheet: Sheet, rows: Rows, *, wanted: Format, bom: bool) -> Stream:
+def answer(sheet: Sheet, pages: Pages, *, wanted: Format, bom: bool) -> Stream:
     """The rows as a file to download, each sent as soon as its format allows."""
     writers: Mapping[Format, Callable[[], AsyncIterator[bytes]]] = {
-        "csv": lambda: csv_of(sheet, rows, bom=bom),
-        "xlsx": lambda: xlsx_of(sheet, rows),
-        "parquet": lambda: parquet_of(sheet, rows),
+        "csv": lambda: csv_of(sheet, pages, bom=bom),
+        "xlsx": lambda: xlsx_of(sheet, pages),
+        "parquet": lambda: parquet_of(sheet, pages),
     }
     name = "-".join(part for part in (sheet.name, *sheet.about.values()) if part)
     safe = "".join(char if char.isalnum() and char.isascii() else "-" for char in name)[:120]
@@ -83,20 +85,17 @@ def answer(sheet: Sheet, rows: Rows, *, wanted: Format, bom: bool) -> Stream:
 # ---- CSV
 
 
-async def csv_of(sheet: Sheet, rows: Rows, *, bom: bool) -> AsyncIterator[bytes]:
-    """RFC 4180 in UTF-8: a line of headings, then the rows, at most ROWS_AT_ONCE held back."""
+async def csv_of(sheet: Sheet, pages: Pages, *, bom: bool) -> AsyncIterator[bytes]:
+    """RFC 4180 in UTF-8: a line of headings, then the rows, sent page by page."""
     page = io.StringIO(newline="")
     writer = csv.writer(page, lineterminator="\r\n")
     page.write(BOM if bom else "")
     writer.writerow([name for name, _ in sheet.columns])
     kinds = [kind for _, kind in sheet.columns]
-    held = 0
-    async for row in rows:
-        writer.writerow([_cell(value, kind) for value, kind in zip(row, kinds, strict=True)])
-        held += 1
-        if held == ROWS_AT_ONCE:
-            yield _taken(page)
-            held = 0
+    async for rows in pages:
+        for row in rows:
+            writer.writerow([_cell(value, kind) for value, kind in zip(row, kinds, strict=True)])
+        yield _taken(page)
     yield _taken(page)
 
 
@@ -120,7 +119,7 @@ def _cell(value: Any, kind: Kind) -> str:
 
 
 async def xlsx_of(
-    sheet: Sheet, rows: Rows, *, sheet_rows: int = SHEET_ROWS
+    sheet: Sheet, pages: Pages, *, sheet_rows: int = SHEET_ROWS
 ) -> AsyncIterator[bytes]:
     """A workbook whose cells are all strings: sheets of rows, and one that says what it is."""
     with tempfile.TemporaryDirectory(prefix="liandai-export-") as folder:
@@ -131,23 +130,25 @@ async def xlsx_of(
         for number, (name, value) in enumerate(sheet.about.items()):
             about.write_string(number, 0, name)
             about.write_string(number, 1, value)
-        page, line, pages = None, 0, 0
-        async for row in rows:
-            if page is None or line > sheet_rows:
-                pages, line = pages + 1, 1
-                page = _new_page(book, sheet, pages)
-            for column, value in enumerate(row):
-                if value is not None:
-                    page.write_string(line, column, str(value))
-            line += 1
-        if page is None:
-            _new_page(book, sheet, 1)
+        line = sheet_rows + 1
+        sheets: list[Any] = []
+        async for rows in pages:
+            for row in rows:
+                if line > sheet_rows:
+                    sheets.append(_new_sheet(book, sheet, len(sheets) + 1))
+                    line = 1
+                for column, value in enumerate(row):
+                    if value is not None:
+                        sheets[-1].write_string(line, column, str(value))
+                line += 1
+        if not sheets:
+            _new_sheet(book, sheet, 1)
         await asyncio.to_thread(book.close)
         async for chunk in _sent(path):
             yield chunk
 
 
-def _new_page(book: Any, sheet: Sheet, number: int) -> Any:
+def _new_sheet(book: Any, sheet: Sheet, number: int) -> Any:
     page = book.add_worksheet(f"{sheet.name} {number}"[:31])
     for column, (name, _) in enumerate(sheet.columns):
         page.write_string(0, column, name)
@@ -170,7 +171,7 @@ def _pyarrow() -> tuple[ModuleType, ModuleType]:
     return pyarrow, pyarrow.parquet
 
 
-async def parquet_of(sheet: Sheet, rows: Rows) -> AsyncIterator[bytes]:
+async def parquet_of(sheet: Sheet, pages: Pages) -> AsyncIterator[bytes]:
     """A Parquet file of typed columns; what it is an answer to stands in its metadata."""
     arrow, parquet = _pyarrow()
     types = {
@@ -185,24 +186,23 @@ async def parquet_of(sheet: Sheet, rows: Rows) -> AsyncIterator[bytes]:
     with tempfile.TemporaryDirectory(prefix="liandai-export-") as folder:
         path = Path(folder) / "table.parquet"
         with parquet.ParquetWriter(path, schema) as writer:
-            held: list[Sequence[Any]] = []
-
-            def write() -> None:
-                columns = zip(*held, strict=True) if held else [[] for _ in sheet.columns]
-                arrays = [
-                    arrow.array(list(values), type=field.type)
-                    for values, field in zip(columns, schema, strict=True)
-                ]
-                writer.write_batch(arrow.record_batch(arrays, schema=schema))
-                held.clear()
-
-            async for row in rows:
-                held.append(row)
-                if len(held) == 20 * ROWS_AT_ONCE:
-                    write()
-            write()
+            held: list[Row] = []
+            async for rows in pages:
+                held += rows
+                if len(held) >= GROUP_ROWS:
+                    writer.write_batch(_batch(arrow, schema, held))
+                    held.clear()
+            writer.write_batch(_batch(arrow, schema, held))
         async for chunk in _sent(path):
             yield chunk
+
+
+def _batch(arrow: ModuleType, schema: Any, rows: Sequence[Row]) -> Any:
+    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
+    arrays = [
+        arrow.array(values, type=field.type) for values, field in zip(columns, schema, strict=True)
+    ]
+    return arrow.record_batch(arrays, schema=schema)
 
 
 async def _sent(path: Path) -> AsyncIterator[bytes]:

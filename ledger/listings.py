@@ -288,7 +288,7 @@ def line_of(row: Found, proof: InclusionPath | None = None) -> EntryLine:
 
 async def every_entry(
     conn: AsyncConnection, *, books: Sequence[tuple[str, int]], filters: Wanted
-) -> AsyncGenerator[EntryLine, None]:
-    """All entries that pass, one by one from a cursor of the database, however many there are."""
-    async for row in store_queries.stream(conn, known=books, wanted=filters):
-        yield line_of(row)
+) -> AsyncGenerator[tuple[EntryLine, ...], None]:
+    """All entries that pass, page by page from a cursor of the database, however many there are."""
+    async for page in store_queries.stream(conn, known=books, wanted=filters):
+        yield tuple(line_of(row) for row in page)

@@ -107,12 +107,12 @@ def trial_line(row: Found) -> TrialLine:
 
 async def every_trial_line(
     conn: AsyncConnection, *, at: KnownBook, filters: Wanted
-) -> AsyncGenerator[TrialLine, None]:
-    """The trial balance's lines, one by one from a cursor of the database."""
-    async for row in store_queries.balance_stream(
+) -> AsyncGenerator[tuple[TrialLine, ...], None]:
+    """The trial balance's lines, page by page from a cursor of the database."""
+    async for page in store_queries.balance_stream(
         conn, book=at.book, size=at.known_size, wanted=filters
     ):
-        yield trial_line(row)
+        yield tuple(trial_line(row) for row in page)
 
 
 # ---- statements
@@ -329,11 +329,11 @@ def _next_line(
 
 async def every_statement_line(
     conn: AsyncConnection, *, at: KnownBook, account: Wanted, period: Period
-) -> AsyncGenerator[StatementLine, None]:
-    """All lines of the statement, one by one from a cursor of the database."""
+) -> AsyncGenerator[tuple[StatementLine, ...], None]:
+    """All lines of the statement, page by page from a cursor of the database."""
     standing = await standings(conn, at=at, account=account, period=period)
     opening = {_account(one): one.opening_minor for one in standing}
-    async for row in store_queries.statement_stream(
+    async for page in store_queries.statement_stream(
         conn, book=at.book, size=at.known_size, wanted=period.within(account), by=period.by
     ):
-        yield _statement_line(row, opening)
+        yield tuple(_statement_line(row, opening) for row in page)

@@ -35,8 +35,8 @@ from ledger import tables
 from ledger.store import FACT_COLUMNS, Found
 from ledger.wanted import SOURCE_LISTS, SOURCES, Wanted
 
-AT_ONCE: Final = 1_000
-"""Rows a stream takes from its cursor at once."""
+AT_ONCE: Final = 500
+"""Rows a stream takes from its cursor at once: a page of it."""
 
 Known = tuple[str, int]
 """A book, and how many of its leaves a question may know."""
@@ -213,23 +213,22 @@ async def entries(
 
 async def stream(
     conn: AsyncConnection, *, known: Sequence[Known], wanted: Wanted
-) -> AsyncIterator[Found]:
-    """All of them in the same order, through a cursor of the server: however many, AT_ONCE at a
-    time."""
+) -> AsyncIterator[Sequence[Found]]:
+    """All of them in the same order, page by page through a cursor of the server, however many."""
     if not known:
         return
     inner = _entries_of(known, wanted)
     order = () if len(known) == 1 else (inner.selected_columns.nth,)
     query = inner.order_by(*order, tables.entry.c.position, tables.entry.c.line)
-    async for row in _streamed(conn, query):
-        yield row
+    async for page in _streamed(conn, query):
+        yield page
 
 
-async def _streamed(conn: AsyncConnection, query: Select[Any]) -> AsyncIterator[Found]:
+async def _streamed(conn: AsyncConnection, query: Select[Any]) -> AsyncIterator[Sequence[Found]]:
     rows = await conn.stream(query.execution_options(yield_per=AT_ONCE))
     try:
-        async for row in rows:
-            yield row
+        async for page in rows.partitions():
+            yield page
     finally:
         await rows.close()
 
@@ -284,10 +283,10 @@ def _balances(book: str, size: int, wanted: Wanted) -> Select[Any]:
 
 async def balance_stream(
     conn: AsyncConnection, *, book: str, size: int, wanted: Wanted
-) -> AsyncIterator[Found]:
+) -> AsyncIterator[Sequence[Found]]:
     """As `balances`, through a cursor of the server."""
-    async for row in _streamed(conn, _balances(book, size, wanted)):
-        yield row
+    async for page in _streamed(conn, _balances(book, size, wanted)):
+        yield page
 
 
 # ---- statements
@@ -331,10 +330,10 @@ def _typed(key: tuple[Any, ...]) -> list[ColumnElement[Any]]:
 
 async def statement_stream(
     conn: AsyncConnection, *, book: str, size: int, wanted: Wanted, by: str
-) -> AsyncIterator[Found]:
+) -> AsyncIterator[Sequence[Found]]:
     """As `statement_lines`, all of them, through a cursor of the server."""
-    async for row in _streamed(conn, _lines(book, size, wanted, by=by)):
-        yield row
+    async for page in _streamed(conn, _lines(book, size, wanted, by=by)):
+        yield page
 
 
 # ---- up to where a question is answered

@@ -1,8 +1,6 @@
 """A facility's loans as of a date and as known at a position, as an answer and as a table."""
 
-from collections.abc import AsyncIterator, Sequence
 from datetime import date
-from typing import Any
 
 from litestar import get
 from litestar.params import FromPath, FromQuery
@@ -10,12 +8,12 @@ from litestar.response import Stream
 
 from api import exports
 from api.desk import AtDesk, Desk
-from api.exports import Format, Sheet
+from api.exports import Format, Pages, Row, Sheet
 from api.identity import may
 from api.routes.facility_desk import ROOT, TAGS, known, viewer_at
 from ledger.money import format_amount
 from syndicate.facility import history
-from syndicate.facility.history import LoanPositions
+from syndicate.facility.history import LoanPosition, LoanPositions
 
 AMOUNTS = ("amount", "principal", "overdue", "interest", "penalty", "compound", "written_down")
 COLUMNS: tuple[tuple[str, exports.Kind], ...] = (
@@ -91,21 +89,24 @@ async def export_loan_positions(
     return exports.answer(sheet, _rows(found), wanted=format, bom=bom)
 
 
-async def _rows(found: LoanPositions) -> AsyncIterator[Sequence[Any]]:
+async def _rows(found: LoanPositions) -> Pages:
+    yield [_row(found, loan) for loan in found.loans]
+
+
+def _row(found: LoanPositions, loan: LoanPosition) -> Row:
     currency = found.currency or ""
-    for loan in found.loans:
-        amounts = (getattr(loan, f"{name}_minor") for name in AMOUNTS)
-        yield (
-            found.facility,
-            loan.draw,
-            loan.bank,
-            loan.loan_no,
-            loan.drawn_on,
-            currency,
-            *(format_amount(minor, currency=currency) for minor in amounts),
-            loan.days_overdue,
-            loan.risk_class,
-        )
+    amounts = (getattr(loan, f"{name}_minor") for name in AMOUNTS)
+    return (
+        found.facility,
+        loan.draw,
+        loan.bank,
+        loan.loan_no,
+        loan.drawn_on,
+        currency,
+        *(format_amount(minor, currency=currency) for minor in amounts),
+        loan.days_overdue,
+        loan.risk_class,
+    )
 
 
 HANDLERS = (loan_positions, export_loan_positions)

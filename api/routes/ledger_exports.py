@@ -14,7 +14,7 @@ from litestar.response import Stream
 
 from api import exports
 from api.desk import AtDesk
-from api.exports import Format, Sheet
+from api.exports import Format, Pages, Sheet
 from api.identity import may
 from api.routes.ledger_filters import AtFilters, books_of, provide_account, provide_filters
 from ledger import known, listings, statements
@@ -96,44 +96,52 @@ def _whence(line: EntryLine | StatementLine) -> tuple[Any, ...]:
     )
 
 
-async def entry_rows(lines: AsyncIterator[EntryLine]) -> AsyncIterator[Sequence[Any]]:
+async def entry_rows(pages: AsyncIterator[Sequence[EntryLine]]) -> Pages:
     """Each entry as the values of ENTRY_COLUMNS."""
-    async for line in lines:
-        amount = format_amount(line.amount_minor, currency=line.currency)
-        yield (
-            line.book,
-            line.position,
-            line.line,
-            *_account(line),
-            amount,
-            line.amount_minor,
-            *_whence(line),
-        )
+    async for page in pages:
+        yield [
+            (
+                line.book,
+                line.position,
+                line.line,
+                *_account(line),
+                format_amount(line.amount_minor, currency=line.currency),
+                line.amount_minor,
+                *_whence(line),
+            )
+            for line in page
+        ]
 
 
-async def _statement_rows(lines: AsyncIterator[StatementLine]) -> AsyncIterator[Sequence[Any]]:
-    async for line in lines:
-        yield (
-            line.position,
-            line.line,
-            *_account(line),
-            format_amount(line.amount_minor, currency=line.currency),
-            line.amount_minor,
-            format_amount(line.balance_minor, currency=line.currency),
-            line.balance_minor,
-            *_whence(line),
-        )
+async def _statement_rows(pages: AsyncIterator[Sequence[StatementLine]]) -> Pages:
+    async for page in pages:
+        yield [
+            (
+                line.position,
+                line.line,
+                *_account(line),
+                format_amount(line.amount_minor, currency=line.currency),
+                line.amount_minor,
+                format_amount(line.balance_minor, currency=line.currency),
+                line.balance_minor,
+                *_whence(line),
+            )
+            for line in page
+        ]
 
 
-async def _trial_rows(lines: AsyncIterator[TrialLine]) -> AsyncIterator[Sequence[Any]]:
-    async for line in lines:
-        yield (
-            *_account(line),
-            line.debits_minor,
-            line.credits_minor,
-            format_amount(line.balance_minor, currency=line.currency),
-            line.balance_minor,
-        )
+async def _trial_rows(pages: AsyncIterator[Sequence[TrialLine]]) -> Pages:
+    async for page in pages:
+        yield [
+            (
+                *_account(line),
+                line.debits_minor,
+                line.credits_minor,
+                format_amount(line.balance_minor, currency=line.currency),
+                line.balance_minor,
+            )
+            for line in page
+        ]
 
 
 @get(
