@@ -71,8 +71,11 @@ TESTS: Mapping[str, Callable[[Row, Any], bool]] = {
 class History:
     """What was recorded, as noted down by whoever recorded it."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(
+        self, seed: int, *, installation: str = "liandai.test", signer: KeyInMemory = SIGNER
+    ) -> None:
         self.random = Random(seed)
+        self.installation, self.signer = installation, signer
         self.rows: dict[str, list[Row]] = {book: [] for book in BOOKS}
         self.sizes: dict[str, int] = dict.fromkeys(BOOKS, 0)
         self.published: dict[str, int] = dict.fromkeys(BOOKS, 0)
@@ -82,16 +85,29 @@ class History:
         self._ids: dict[str, list[str]] = {book: [] for book in BOOKS}
 
     async def found(self, database: Database) -> None:
+        """The first day is open, and the logs every installation has."""
         async with database.transaction(SERVICE) as conn:
             await service.open_business_day(conn, day=START)
-            purposes = {"top": "top", "registry": "registry"}
-            for book in ("top", "registry", *BOOKS):
+            for book in ("top", "registry"):
                 await service.open_book(
                     conn,
                     book=book,
-                    purpose=purposes.get(book, "facility"),
-                    lead="alder" if book in BOOKS else None,
-                    members=("birch", "cedar", "firm") if book in BOOKS else (),
+                    purpose=book,
+                    lead=None,
+                    members=(),
+                    salt=secrets.token_bytes(32),
+                )
+
+    async def open(self, database: Database) -> None:
+        """The books are there, empty."""
+        async with database.transaction(SERVICE) as conn:
+            for book in BOOKS:
+                await service.open_book(
+                    conn,
+                    book=book,
+                    purpose="facility",
+                    lead="alder",
+                    members=("birch", "cedar", "firm"),
                     salt=secrets.token_bytes(32),
                 )
 
@@ -107,7 +123,10 @@ class History:
     async def publish(self, database: Database) -> None:
         async with database.transaction(SERVICE) as conn:
             heads = await publishing.publish(
-                conn, installation="liandai.test", signer=SIGNER, now=datetime.now(UTC)
+                conn,
+                installation=self.installation,
+                signer=self.signer,
+                now=datetime.now(UTC),
             )
         for head in heads:
             if head.book in self.published:

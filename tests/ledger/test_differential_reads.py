@@ -17,8 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.database import Database, Standing
 from ledger import known, listings, service, statements
+from ledger.documents import convert
 from ledger.statements import Period
 from ledger.wanted import FILTERS, read_wanted
+from tests.house import NAME, House, key_of
 from tests.ledger import naive_reads as naive
 from tests.ledger.naive_reads import BOOKS, START, TESTS, History
 
@@ -33,6 +35,7 @@ PAIRS = list(itertools.combinations(sorted(TESTS), 2))
 async def history(database: Database) -> History:
     history = History(seed=20240301)
     await history.found(database)
+    await history.open(database)
     await history.grow(database, LEAVES)
     return history
 
@@ -274,3 +277,34 @@ async def test_every_answer_is_the_naive_models(database: Database, history: His
         f"{len(asking.differences)} differences"
     )
     assert not asking.differences, asking.differences[0]
+
+
+# ---- the same over HTTP
+
+
+async def test_a_sample_over_http_is_the_naive_models_too(house: House) -> None:
+    """Entries, trial balances and statements as JSON, filters as the text of a query."""
+    history = History(seed=20240302, installation=NAME, signer=key_of("log"))
+    database = house.installation.database
+    await history.open(database)
+    await history.grow(database, 60)
+    asking, auditor, compared = Asking(history, seed=8), house["auditor-auditor"], 0
+    for pair in asking.random.sample(PAIRS, len(PAIRS) if CAMPAIGN else 60):
+        book, filters = asking.random.choice(BOOKS), asking.filters(pair)
+        position, size = asking.known_in(book)
+        asked = {name: value for name, value in position.items() if value is not None}
+        expected = naive.passing(history.rows[book], filters, below=size)
+        page = await auditor.get(f"/v1/books/{book}/entries", **filters, **asked, limit=500)
+        found = convert(page, listings.Entries)
+        assert [plain(line) for line in found.entries] == [plain(row) for row in expected], pair
+        assert sums_of(found.sums) == naive.sums(expected), pair
+        answer = await auditor.get(f"/v1/books/{book}/trial-balance", **filters, **asked)
+        assert [
+            (naive.account_of(one), one.debits_minor, one.credits_minor, one.balance_minor)
+            for one in convert(answer, statements.TrialBalance).lines
+        ] == naive.balances(expected), pair
+        joined = await auditor.get("/v1/entries", books=book, **filters, limit=500)
+        everything = naive.passing(history.rows[book], filters, below=history.published[book])
+        assert sums_of(convert(joined, listings.JoinedEntries).sums) == naive.sums(everything)
+        compared += 3
+    print(f"\n{compared} answers over HTTP, 0 differences")

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,10 +15,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from httpx2 import AsyncClient
 
 from api import embedded
 from api.bundles import read_folder
 from api.settings import asyncpg_dsn
+from api.demo.people import read_users
 from ledger import bundle as bundles
 from ledger import notes
 from ledger.notes import read_policy
@@ -25,6 +28,7 @@ from ledger.signatures import KeyInMemory
 from ledger.verify import verify
 from syndicate.risk.share import answer
 from tests.conftest import empty_database
+from tests.docs.guide import Request, steps, walk
 from tests.given import ROOT
 
 LIANDAI = Path(sys.executable).parent / "liandai"
@@ -220,3 +224,42 @@ def test_users_keys_and_tokens_are_readable_by_their_owner_alone(demo: DemoRun) 
     private += sorted((demo.home / "demo" / "keys").iterdir())
     for path in private:
         assert path.stat().st_mode & 0o077 == 0, path
+
+
+@pytest.fixture
+def served(demo: DemoRun) -> Iterator[str]:
+    """The address of a server over the demonstration's data, as `make serve` starts it."""
+    environment = {**os.environ, "LIANDAI_HOME": str(demo.home), "LIANDAI_PORT": "0"}
+    server = subprocess.Popen(
+        [LIANDAI, "serve", "--demo"], env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert server.stdout is not None
+        yield next(line for line in server.stdout if "/v1/docs" in line).split()[2]
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.communicate(timeout=60)
+
+
+async def test_the_auditors_guide_is_walked_on_the_demonstration(
+    demo: DemoRun, served: str, tmp_path: Path
+) -> None:
+    """docs/guide/auditor.md word for word, and its proof checked by the command it names."""
+    taken = steps("auditor.md")
+    assert len(taken) == 5
+    tokens = {one.person: one.token for one in read_users(demo.home / "demo").values()}
+    async with AsyncClient(base_url=served, timeout=60) as http:
+
+        async def send(request: Request, _: object) -> object:
+            bearer = {"Authorization": f"Bearer {tokens[request.person]}"}
+            answer = await http.request(request.method, request.path, headers=bearer)
+            assert answer.status_code == 200, answer.text
+            return answer.json()
+
+        proof = await walk(taken, sign=lambda *_: None, send=send)
+    (tmp_path / "proof.json").write_text(json.dumps(proof))
+    code, verdict = run("proof", tmp_path / "proof.json")
+    assert (code, verdict["verified"]) == (0, True)
+    (tmp_path / "proof.json").write_text(json.dumps(proof).replace("-656072570", "-656072571"))
+    code, verdict = run("proof", tmp_path / "proof.json")
+    assert (code, verdict["problem"]) == (1, "$.says: not what the leaves say")
