@@ -282,14 +282,13 @@ def statement(
     dated = f"{by}_date"
     until = [row for row in rows if last is None or row[dated] <= last]
     before = [row for row in until if first is not None and row[dated] < first]
-    within = [row for row in until if row not in before]
+    within = [row for row in until if first is None or row[dated] >= first]
     if by == "value":
         within = sorted(within, key=lambda row: (row["value_date"], row["position"], row["line"]))
     accounts = sorted({account_of(row) for row in until})
-    balance = {
-        account: sum(row["amount_minor"] for row in before if account_of(row) == account)
-        for account in accounts
-    }
+    balance = dict.fromkeys(accounts, 0)
+    for row in before:
+        balance[account_of(row)] += row["amount_minor"]
     opening, lines = dict(balance), []
     for row in within:
         balance[account_of(row)] += row["amount_minor"]

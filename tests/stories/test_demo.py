@@ -19,8 +19,8 @@ from httpx2 import AsyncClient
 
 from api import embedded
 from api.bundles import read_folder
-from api.settings import asyncpg_dsn
 from api.demo.people import read_users
+from api.settings import asyncpg_dsn
 from ledger import bundle as bundles
 from ledger import notes
 from ledger.notes import read_policy
