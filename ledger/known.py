@@ -12,7 +12,7 @@ from datetime import date
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger import service, store_queries
+from ledger import service, store_known
 from ledger.errors import WrongInput
 from ledger.service import DayNotClosed, NotPublished
 
@@ -77,7 +77,7 @@ async def with_heads(
     """Each book with the head it is known under, in the order given."""
     heads = {
         row.book: Under(size=row.size, root=row.root.hex())
-        for row in await store_queries.heads_over(conn, known=known)
+        for row in await store_known.heads_over(conn, known=known)
     }
     return tuple(
         KnownBook(book=book, known_size=size, checkpoint=heads.get(book)) for book, size in known
@@ -109,7 +109,7 @@ async def over_books(
         raise WrongInput("known_top", "0 or more leaves")
     top_size = await service.known_size(conn, book=TOP, asked=known_top)
     (top,) = await with_heads(conn, [(TOP, top_size)])
-    sizes = await store_queries.sizes_under(conn, top_size=top_size)
+    sizes = await store_known.sizes_under(conn, top_size=top_size)
     return KnownBooks(
         name=f"top:{top_size}",
         top=top,
@@ -119,7 +119,7 @@ async def over_books(
 
 async def _at_close(conn: AsyncConnection, books: tuple[str, ...], day: date) -> KnownBooks:
     sizes = {}
-    for row in await store_queries.closed_by(conn, day=day):
+    for row in await store_known.closed_by(conn, day=day):
         if books and row.book not in books:
             continue
         if day >= row.open_day:

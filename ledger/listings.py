@@ -45,6 +45,7 @@ class EntryLine(msgspec.Struct, frozen=True, kw_only=True):
 
     kind      of the leaf it stands in; fact: what that leaf's subject says happened
     corrects  the record that this one puts right, if any
+    of        the pending that a posting posts, or the record that a reversal takes back
     proof     where it was asked for
     """
 
@@ -64,6 +65,7 @@ class EntryLine(msgspec.Struct, frozen=True, kw_only=True):
     fact: str | None
     actor: Actor
     corrects: str | None
+    of: str | None
     proof: InclusionPath | None
 
 
@@ -282,6 +284,7 @@ def line_of(row: Found, proof: InclusionPath | None = None) -> EntryLine:
         fact=row.fact,
         actor=msgspec.convert(row.actor, Actor),
         corrects=row.corrects,
+        of=row.of_leaf,
         proof=proof,
     )
 

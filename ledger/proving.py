@@ -12,7 +12,18 @@ from typing import Any
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger import leaves, merkle, notes, proven, publishing, seals, service, store, store_queries
+from ledger import (
+    leaves,
+    merkle,
+    notes,
+    proven,
+    publishing,
+    seals,
+    service,
+    store,
+    store_known,
+    store_queries,
+)
 from ledger.documents import convert
 from ledger.entries import Account
 from ledger.errors import Absent, Conflict
@@ -52,7 +63,7 @@ async def prove_balance(
     held = await service.book(conn, book=book)
     if day >= held.open_day:
         raise DayNotClosed(f"the open day of book {book} is {held.open_day}", asked=day.isoformat())
-    seal = await store_queries.sealed(conn, book=book, day=day)
+    seal = await store_known.sealed(conn, book=book, day=day)
     if seal is None:
         raise NoSeal(f"nothing of book {book} was sealed by {day}")
     said = convert(seal.subject, DaySeal, place="$.subject")
@@ -121,7 +132,7 @@ async def prove_record(
 
     whole  with its verbatim bytes, which hold everyone's entries: for an auditor
     """
-    row = await store_queries.leaf_whole(conn, book=book, leaf_id=record)
+    row = await store_known.leaf_whole(conn, book=book, leaf_id=record)
     if row is None:
         raise Absent(f"no record {record} in book {book}")
     found = await _in_log(
@@ -153,7 +164,7 @@ async def _in_log(
 ) -> InLog:
     """The leaf under the head of that size, or under the earliest over it."""
     if size is None:
-        heads = await store_queries.heads_over(conn, known=[(book, position + 1)])
+        heads = await store_known.heads_over(conn, known=[(book, position + 1)])
         if not heads:
             raise NotPublished(f"leaf {position} of book {book} is not published yet")
         size = heads[0].size
@@ -174,7 +185,7 @@ async def _in_log(
 async def _in_top(conn: AsyncConnection, record: InLog, top_size: int | None) -> InLog:
     """The top log's leaf that holds the record's head."""
     size = notes.read_checkpoint_text(notes.read_note(record.note.encode()).text).size
-    row = await store_queries.head_leaf(conn, book=record.book, size=size)
+    row = await store_known.head_leaf(conn, book=record.book, size=size)
     if row is None:
         raise NotPublished(f"the head {size} of book {record.book} is not in the top log yet")
     return await _in_log(conn, book=proven.TOP, position=row.position, raw=row.bytes, size=top_size)

@@ -5,7 +5,7 @@ same for ever. Balances are summed from entries, never read from stored ones, al
 question `ledger.store_queries.balances`.
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, Final, Literal
 
@@ -29,7 +29,11 @@ By = Literal["booking", "value"]
 
 
 class TrialLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One account: what was ever debited and credited (0 or below), and the balance between."""
+    """One account: what was ever debited and credited (0 or below), and the balance between.
+
+    pending_debits_minor, pending_credits_minor  what pendings not resolved by then reserve; no part
+    of the balance
+    """
 
     party: str
     code: str
@@ -39,16 +43,21 @@ class TrialLine(msgspec.Struct, frozen=True, kw_only=True):
     debits_minor: int
     credits_minor: int
     balance_minor: int
+    pending_debits_minor: int
+    pending_credits_minor: int
 
 
 class TrialSum(msgspec.Struct, frozen=True, kw_only=True):
-    """One currency of the whole: debits and credits cancel, so net is 0 where all is asked for."""
+    """One currency of the whole: debits and credits cancel, posted and pending apart, so each net
+    is 0 where all is asked for."""
 
     currency: str
     accounts: int
     debits_minor: int
     credits_minor: int
     net_minor: int
+    pending_debits_minor: int
+    pending_credits_minor: int
 
 
 class TrialBalance(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +74,8 @@ async def trial_balance(conn: AsyncConnection, *, at: KnownBook, filters: Wanted
     """Every account the filters leave entries of, in account order, and the sums by currency."""
     check_wanted(filters)
     rows = await store_queries.balances(conn, book=at.book, size=at.known_size, wanted=filters)
-    lines = tuple(trial_line(row) for row in rows)
+    pending = await _pendings(conn, at, filters)
+    lines = (*_trial_lines(rows, pending), *pending.values())
     return TrialBalance(
         book=at.book,
         known_size=at.known_size,
@@ -86,33 +96,71 @@ def _trial_sums(lines: Sequence[TrialLine]) -> tuple[TrialSum, ...]:
                 debits_minor=sum(line.debits_minor for line in of_it),
                 credits_minor=sum(line.credits_minor for line in of_it),
                 net_minor=sum(line.balance_minor for line in of_it),
+                pending_debits_minor=sum(line.pending_debits_minor for line in of_it),
+                pending_credits_minor=sum(line.pending_credits_minor for line in of_it),
             )
         )
     return tuple(found)
 
 
-def trial_line(row: Found) -> TrialLine:
-    """One row of the store's balances as an answer shows it."""
+_Pending = dict[Account, TrialLine]
+"""Lines of what is reserved, in account order; those whose account has come are taken out."""
+
+
+async def _pendings(conn: AsyncConnection, at: KnownBook, filters: Wanted) -> _Pending:
+    rows = await store_queries.pendings(conn, book=at.book, size=at.known_size, wanted=filters)
+    return {
+        _account(row): _trial_line(
+            _account(row),
+            pending_debits_minor=int(row.pending_debits_minor),
+            pending_credits_minor=int(row.pending_credits_minor),
+        )
+        for row in rows
+    }
+
+
+def _trial_line(account: Account, **amounts: int) -> TrialLine:
     return TrialLine(
-        party=row.party,
-        code=row.code,
-        counterparty=row.counterparty,
-        ref=row.ref,
-        currency=row.currency,
-        debits_minor=int(row.debits_minor),
-        credits_minor=int(row.credits_minor),
-        balance_minor=int(row.balance_minor),
+        party=account.party,
+        code=account.code,
+        counterparty=account.counterparty,
+        ref=account.ref,
+        currency=account.currency,
+        **{name: amounts.get(name, 0) for name in _AMOUNTS},
     )
+
+
+_AMOUNTS: Final = TrialLine.__struct_fields__[5:]
+
+
+def _trial_lines(rows: Sequence[Found], pending: _Pending) -> Iterator[TrialLine]:
+    """The store's balances as lines, in account order with what is only reserved before them; what
+    is left in `pending` comes after."""
+    for row in rows:
+        account = _account(row)
+        while pending and next(iter(pending)) < account:
+            yield pending.pop(next(iter(pending)))
+        reserved = pending.pop(account, None)
+        yield _trial_line(
+            account,
+            debits_minor=int(row.debits_minor),
+            credits_minor=int(row.credits_minor),
+            balance_minor=int(row.balance_minor),
+            pending_debits_minor=0 if reserved is None else reserved.pending_debits_minor,
+            pending_credits_minor=0 if reserved is None else reserved.pending_credits_minor,
+        )
 
 
 async def every_trial_line(
     conn: AsyncConnection, *, at: KnownBook, filters: Wanted
 ) -> AsyncGenerator[tuple[TrialLine, ...], None]:
     """The trial balance's lines, page by page from a cursor of the database."""
+    pending = await _pendings(conn, at, filters)
     async for page in store_queries.balance_stream(
         conn, book=at.book, size=at.known_size, wanted=filters
     ):
-        yield tuple(trial_line(row) for row in page)
+        yield tuple(_trial_lines(page, pending))
+    yield tuple(pending.values())
 
 
 # ---- statements
@@ -134,6 +182,7 @@ class StatementLine(msgspec.Struct, frozen=True, kw_only=True):
     """One entry, with the balance of its account after it.
 
     corrects  the record that this one puts right; null for what is no correction
+    of        the pending that a posting posts, or the record that a reversal takes back
     """
 
     position: int
@@ -152,6 +201,7 @@ class StatementLine(msgspec.Struct, frozen=True, kw_only=True):
     fact: str | None
     actor: Actor
     corrects: str | None
+    of: str | None
 
 
 class Statement(msgspec.Struct, frozen=True, kw_only=True):
@@ -312,6 +362,7 @@ def _statement_line(row: Found, opening: Mapping[Account, int]) -> StatementLine
         fact=row.fact,
         actor=msgspec.convert(row.actor, Actor),
         corrects=row.corrects,
+        of=row.of_leaf,
     )
 
 

@@ -1,9 +1,8 @@
-"""The SQL of the ledger's questions: entries, sums, balances, statements, and up to where they are
-answered. It only reads, with bound parameters only. Private to `ledger`.
+"""The SQL of the ledger's questions: records, entries, sums, balances, statements. It only reads.
 
-Whose rows there are is the caller's standing (row-level security). What is ordered by text is
-ordered by its bytes, whatever the database's own collation: the same question has one answer on
-every server.
+Parameters are bound, never written into a statement. Whose rows there are is the caller's standing
+(row-level security). What is ordered by text is ordered by its bytes, whatever the database's own
+collation: the same question has one answer on every server.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -17,6 +16,7 @@ from sqlalchemy import (
     Date,
     FromClause,
     Select,
+    Table,
     Text,
     and_,
     bindparam,
@@ -26,7 +26,6 @@ from sqlalchemy import (
     literal,
     or_,
     select,
-    text,
     tuple_,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -64,6 +63,7 @@ def _entries_of(known: Sequence[Known], wanted: Wanted, *more: ColumnElement[Any
             leaf.c.recorded_at,
             leaf.c.actor,
             leaf.c.corrects,
+            leaf.c.of_leaf,
             leaf.c.hash,
             leaf.c.subject["type"].astext.label("fact"),
             *more,
@@ -76,7 +76,7 @@ def _entries_of(known: Sequence[Known], wanted: Wanted, *more: ColumnElement[Any
         .join(leaf, and_(leaf.c.book_id == entry.c.book_id, leaf.c.position == entry.c.position))
         .where(reaches)
     )
-    for condition in _conditions(wanted):
+    for condition in _conditions(wanted, entry):
         query = query.where(condition)
     return query
 
@@ -114,10 +114,12 @@ def _names_source(document: str) -> ColumnElement[bool]:
     )
 
 
-def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
-    entry, account, leaf = tables.entry, tables.account, tables.leaf
+def _conditions(wanted: Wanted, lines: Table) -> list[ColumnElement[bool]]:
+    """lines: the table whose rows are narrowed, posted entries or what pendings reserve."""
+    account, leaf, amount = tables.account, tables.leaf, lines.c.amount_minor
     subject, actor = leaf.c.subject, leaf.c.actor
-    size = func.abs(entry.c.amount_minor)
+    size = func.abs(amount)
+    dates = tables.entry if lines is tables.entry else leaf
     tests: dict[str, Callable[[Any], ColumnElement[bool]]] = {
         **{name: account.c[name].__eq__ for name in _ACCOUNT},
         "kind": leaf.c.kind.__eq__,
@@ -127,15 +129,13 @@ def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
         "source": _names_source,
         "institution": actor["institution"].astext.__eq__,
         "person": actor["user"].astext.__eq__,
-        "side": lambda side: (
-            entry.c.amount_minor > 0 if side == "debit" else entry.c.amount_minor < 0
-        ),
+        "side": lambda side: amount > 0 if side == "debit" else amount < 0,
         "amount_from": lambda minor: size >= minor,
         "amount_until": lambda minor: size <= minor,
-        "value_from": lambda day: entry.c.value_date >= day,
-        "value_until": lambda day: entry.c.value_date <= day,
-        "booking_from": lambda day: entry.c.booking_date >= day,
-        "booking_until": lambda day: entry.c.booking_date <= day,
+        "value_from": lambda day: dates.c.value_date >= day,
+        "value_until": lambda day: dates.c.value_date <= day,
+        "booking_from": lambda day: dates.c.booking_date >= day,
+        "booking_until": lambda day: dates.c.booking_date <= day,
     }
     return [
         test(getattr(wanted, name))
@@ -281,6 +281,44 @@ def _balances(book: str, size: int, wanted: Wanted) -> Select[Any]:
     )
 
 
+async def pendings(
+    conn: AsyncConnection, *, book: str, size: int, wanted: Wanted
+) -> Sequence[Found]:
+    """(account, pending_debits_minor, pending_credits_minor) of every account on which pendings
+    below the size, not resolved below it, reserve something that passes."""
+    line, pending, account, leaf = (
+        tables.pending_line,
+        tables.pending,
+        tables.account,
+        tables.leaf,
+    )
+    names, amount = [account.c[name] for name in _ACCOUNT], line.c.amount_minor
+    query = (
+        select(
+            *names,
+            func.coalesce(func.sum(amount).filter(amount > 0), 0).label("pending_debits_minor"),
+            func.coalesce(func.sum(amount).filter(amount < 0), 0).label("pending_credits_minor"),
+        )
+        .select_from(line)
+        .join(
+            pending,
+            and_(pending.c.book_id == line.c.book_id, pending.c.position == line.c.position),
+        )
+        .join(
+            account,
+            and_(account.c.book_id == line.c.book_id, account.c.account_no == line.c.account_no),
+        )
+        .join(leaf, and_(leaf.c.book_id == line.c.book_id, leaf.c.position == line.c.position))
+        .where(line.c.book_id == book, line.c.position < size)
+        .where(or_(pending.c.resolved_by.is_(None), pending.c.resolved_by >= size))
+        .group_by(*names)
+        .order_by(*(collate(name, "C") for name in names))
+    )
+    for condition in _conditions(wanted, line):
+        query = query.where(condition)
+    return (await conn.execute(query)).all()
+
+
 async def balance_stream(
     conn: AsyncConnection, *, book: str, size: int, wanted: Wanted
 ) -> AsyncIterator[Sequence[Found]]:
@@ -334,77 +372,3 @@ async def statement_stream(
     """As `statement_lines`, all of them, through a cursor of the server."""
     async for page in _streamed(conn, _lines(book, size, wanted, by=by)):
         yield page
-
-
-# ---- up to where a question is answered
-
-
-async def heads_over(conn: AsyncConnection, *, known: Sequence[Known]) -> Sequence[Found]:
-    """(book, size, root) of the earliest checkpoint over so many leaves of each book; a later one
-    never takes its place."""
-    return (
-        await conn.execute(
-            text(
-                "SELECT a.book, c.size, c.root FROM unnest(CAST(:books AS text[]), "
-                "CAST(:sizes AS bigint[])) WITH ORDINALITY AS a(book, size, nth) "
-                "CROSS JOIN LATERAL (SELECT c.size, c.root FROM ledger.checkpoint c "
-                "WHERE c.book_id = a.book AND c.size >= a.size ORDER BY c.size LIMIT 1) c "
-                "ORDER BY a.nth"
-            ),
-            {"books": [book for book, _ in known], "sizes": [size for _, size in known]},
-        )
-    ).all()
-
-
-async def sizes_under(conn: AsyncConnection, *, top_size: int) -> dict[str, int]:
-    """How much of each of the asker's books was published when the top log held so many leaves."""
-    rows = await conn.execute(
-        text("SELECT book_id, size FROM ledger.sizes_under(:size)"), {"size": top_size}
-    )
-    return {row.book_id: row.size for row in rows}
-
-
-async def closed_by(conn: AsyncConnection, *, day: date) -> Sequence[Found]:
-    """(book, open_day, size once the last day not after that one was sealed, published)."""
-    return (
-        await conn.execute(
-            text(
-                "SELECT b.book_id AS book, b.open_day, coalesce((SELECT max(l.position) + 1 "
-                "FROM ledger.leaf l WHERE l.book_id = b.book_id AND l.kind = 'seal' "
-                "AND l.booking_date <= :day), 0) AS size, coalesce(h.size, 0) AS published "
-                "FROM ledger.book b LEFT JOIN ledger.head h ON h.book_id = b.book_id "
-                "WHERE b.book_id <> 'top'"
-            ),
-            {"day": day},
-        )
-    ).all()
-
-
-async def sealed(conn: AsyncConnection, *, book: str, day: date) -> Found | None:
-    """The leaf, without its bytes, that sealed the last day not after that one in the book."""
-    leaf = tables.leaf
-    query = (
-        select(*(one for one in leaf.c if one.name != "bytes"))
-        .where(leaf.c.book_id == book, leaf.c.kind == "seal", leaf.c.booking_date <= day)
-        .order_by(leaf.c.position.desc())
-        .limit(1)
-    )
-    return (await conn.execute(query)).one_or_none()
-
-
-async def head_leaf(conn: AsyncConnection, *, book: str, size: int) -> Found | None:
-    """The top log's leaf, bytes and all, that holds this head of the book."""
-    leaf = tables.leaf
-    query = select(leaf.c.position, leaf.c.bytes, leaf.c.hash).where(
-        leaf.c.book_id == "top", leaf.c.leaf_id == f"head:{book}:{size}"
-    )
-    return (await conn.execute(query)).one_or_none()
-
-
-async def leaf_whole(conn: AsyncConnection, *, book: str, leaf_id: str) -> Found | None:
-    """A leaf with its verbatim bytes, which hold everyone's entries: for auditors."""
-    leaf = tables.leaf
-    query = select(leaf.c.position, leaf.c.bytes, leaf.c.hash).where(
-        leaf.c.book_id == book, leaf.c.leaf_id == leaf_id
-    )
-    return (await conn.execute(query)).one_or_none()

@@ -41,6 +41,7 @@ WHENCE: tuple[tuple[str, exports.Kind], ...] = (
     ("institution", "text"),
     ("person", "text"),
     ("corrects", "text"),
+    ("of", "text"),
 )
 ENTRY_COLUMNS: tuple[tuple[str, exports.Kind], ...] = (
     ("book", "text"),
@@ -67,6 +68,8 @@ TRIAL_COLUMNS: tuple[tuple[str, exports.Kind], ...] = (
     ("credits_minor", "integer"),
     ("balance", "decimal"),
     ("balance_minor", "integer"),
+    ("pending_debits_minor", "integer"),
+    ("pending_credits_minor", "integer"),
 )
 
 
@@ -93,6 +96,7 @@ def _whence(line: EntryLine | StatementLine) -> tuple[Any, ...]:
         line.actor.institution,
         line.actor.user,
         line.corrects,
+        line.of,
     )
 
 
@@ -139,6 +143,8 @@ async def _trial_rows(pages: AsyncIterator[Sequence[TrialLine]]) -> Pages:
                 line.credits_minor,
                 format_amount(line.balance_minor, currency=line.currency),
                 line.balance_minor,
+                line.pending_debits_minor,
+                line.pending_credits_minor,
             )
             for line in page
         ]

@@ -15,7 +15,7 @@ from typing import Any
 
 from api.database import SERVICE, Database
 from ledger import publishing, service
-from ledger.entries import Account, Entry, debt
+from ledger.entries import Account, Entry, debt, merged
 from ledger.leaves import Actor, Leaf
 from ledger.signatures import KeyInMemory
 
@@ -29,7 +29,7 @@ CODES = ("cash", "fees", "suspense")
 REFS = ("", "d1", "d2")
 CURRENCIES = ("CNY", "USD")
 FACTS = ("Paid", "Accrued", "Fixed")
-PEOPLE = (("alder", "ann"), ("alder", "bo"), ("birch", "bo"), ("liandai", "system"))
+PEOPLE = (("alder", "ann"), ("alder", "bo"), ("birch", "bo"), ("liandai", "clock"))
 DOCUMENTS = ("doc-1", "doc-2", "doc-3")
 SIGNER = KeyInMemory(bytes(range(32)))
 
@@ -82,6 +82,7 @@ class History:
         self.closed: dict[str, dict[date, int]] = {book: {} for book in BOOKS}
         self.tops: dict[int, dict[str, int]] = {}
         self.day = START
+        self.reserved: dict[str, list[Row]] = {book: [] for book in BOOKS}
         self._ids: dict[str, list[str]] = {book: [] for book in BOOKS}
 
     async def found(self, database: Database) -> None:
@@ -148,34 +149,68 @@ class History:
         self.day = following
 
     async def _record(self, database: Database) -> None:
-        choose, book = self.random.choice, self.random.choice(BOOKS)
-        entries = self._entries()
-        institution, person = choose(PEOPLE)
+        book = self.random.choice(BOOKS)
+        standing = [row for row in self.reserved[book] if row["resolved_by"] is None]
+        entries, kind, of, subject = self._entries(), "transaction", None, self._subject()
+        if not entries:
+            kind = "record"
+        elif self.random.random() < 0.2 and len(merged(entries)) > 1:
+            kind, entries = "pending", merged(entries)
+        elif standing and self.random.random() < 0.4:
+            of = self.random.choice(standing)["record"]
+            kind, entries = "void", ()
+            subject = {"type": "Voided", "reason": "asked"}
+            if self.random.random() < 0.6:
+                kind, subject = "posting", self._subject()
+                entries = tuple(row["entry"] for row in standing if row["record"] == of)
+        await self._append(database, book, kind=kind, entries=entries, of=of, subject=subject)
+
+    def _subject(self) -> Row:
+        choose = self.random.choice
         subject: Row = {"type": choose(FACTS)}
         for name in ("reference", "external_reference", "contract_no", "loan_no"):
             if self.random.random() < 0.3:
                 subject[name] = choose(DOCUMENTS)
         if self.random.random() < 0.3:
             subject["evidence_sha256"] = self.random.sample(DOCUMENTS, 2)
-        earlier = self._ids[book]
+        return subject
+
+    async def _append(
+        self,
+        database: Database,
+        book: str,
+        *,
+        kind: str,
+        entries: tuple[Entry, ...],
+        of: str | None,
+        subject: Row,
+    ) -> None:
+        choose, earlier = self.random.choice, self._ids[book]
+        institution, person = choose(PEOPLE)
+        corrected = choose(earlier) if earlier and self.random.random() < 0.2 else None
         leaf = Leaf(
             book=book,
-            kind="transaction" if entries else "record",
+            kind=kind,
             leaf_id=f"{institution}:{len(earlier)}",
             subject=subject,
             entries=entries,
-            value_date=self.day + timedelta(days=self.random.randint(-9, 4)),
+            value_date=self.day + timedelta(days=self.random.randint(-9, 0)),
             booking_date=self.day,
             recorded_at=datetime.now(UTC),
             actor=Actor(institution=institution, user=person),
-            corrects=choose(earlier) if earlier and self.random.random() < 0.2 else None,
+            corrects=corrected if kind in ("transaction", "record") else None,
+            of=of,
+            expires_at=None,
         )
         async with database.transaction(SERVICE) as conn:
             (position,) = await service.append(conn, [leaf])
         assert position == self.sizes[book]
         self.sizes[book] += 1
         earlier.append(leaf.leaf_id)
-        self.rows[book] += [
+        for row in self.reserved[book]:
+            if of is not None and row["record"] == of:
+                row["resolved_by"] = position
+        rows = [
             {
                 "book": book,
                 "position": position,
@@ -190,9 +225,17 @@ class History:
                 "institution": institution,
                 "person": person,
                 "corrects": leaf.corrects,
+                "of": of,
             }
             for line, one in enumerate(entries)
         ]
+        if kind == "pending":
+            self.reserved[book] += [
+                {**row, "entry": one, "resolved_by": None}
+                for row, one in zip(rows, entries, strict=True)
+            ]
+        else:
+            self.rows[book] += rows
 
     def _entries(self) -> tuple[Entry, ...]:
         if self.random.random() < 0.1:
@@ -249,6 +292,21 @@ def sums(rows: Sequence[Row]) -> list[tuple[str, int, int, int, int]]:
         )
         for currency in CURRENCIES
         if (amounts := [row["amount_minor"] for row in rows if row["currency"] == currency])
+    ]
+
+
+def reserved(rows: Sequence[Row], *, below: int) -> list[Row]:
+    """Of what pendings reserve, what they still did at that log size."""
+    return [row for row in rows if row["resolved_by"] is None or row["resolved_by"] >= below]
+
+
+def trial_balance(posted: Sequence[Row], pending: Sequence[Row]) -> list[tuple[Any, ...]]:
+    """(account, debits, credits, balance, pending debits, pending credits), in account order."""
+    one = {account: amounts for account, *amounts in balances(posted)}
+    two = {account: amounts for account, *amounts in balances(pending)}
+    return [
+        (account, *one.get(account, (0, 0, 0)), *two.get(account, (0, 0, 0))[:2])
+        for account in sorted({*one, *two})
     ]
 
 
