@@ -6,7 +6,6 @@ from litestar.params import FromPath, FromQuery
 from api.desk import AtDesk
 from api.identity import may
 from api.routes.facility_desk import ROOT, TAGS, known, viewer_at
-from ledger.errors import WrongInput
 from negotiation import tracing
 from negotiation.tracing import Chain
 
@@ -25,8 +24,6 @@ async def chain(
     the term sheet with its signatures, the mandate; and every source document named on the way.
     """
     name = known(facility)
-    if (record is None) == (payment is None):
-        raise WrongInput("record", "either record or payment")
     return await desk.ask(
         lambda conn: tracing.chain(
             conn,

@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import known, service
-from ledger.errors import Absent
+from ledger.errors import Absent, WrongInput
 from ledger.known import KnownBook
 from ledger.leaves import Actor
 from ledger.signatures import Statement
@@ -212,9 +212,12 @@ async def rests_on(
 ) -> Rested:
     """The record, or the payment's last record, and everything it rests on, the latest first.
 
-    For who recorded it, has an entry under it, or a part in the payment. Raises Absent otherwise.
+    For who recorded it, has an entry under it, or a part in the payment. Raises Absent otherwise,
+    and WrongInput unless exactly one of the two is given.
     """
     await records.check_facility(conn, facility)
+    if (record is None) == (payment is None):
+        raise WrongInput("record", "either record or payment")
     at = await known.in_book(conn, book=facility, known_size=known_size, known_on=None)
     log = await records.load_at(conn, facility, below=at.known_size)
     name = None if log is None else _named(log, record=record, payment=payment)
