@@ -43,14 +43,16 @@ class HeldBook(msgspec.Struct, frozen=True):
 class Item(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to record in a held book.
 
-    subject  JSON values without floats; a fact's Struct through `msgspec.to_builtins`
-    entries  what it posts, () for what moves no money
+    subject   JSON values without floats; a fact's Struct through `msgspec.to_builtins`
+    entries   what it posts, () for what moves no money
+    corrects  leaf id of the record of this book that it puts right, or None
     """
 
     kind: str
     subject: dict[str, Any]
     entries: tuple[Entry, ...]
     value_date: date
+    corrects: str | None = None
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
@@ -411,7 +413,7 @@ async def record(
                 booking_date=held.open_day,
                 recorded_at=now,
                 actor=actor,
-                corrects=None,
+                corrects=item.corrects,
             )
             for number, item in enumerate(items)
         ],

@@ -232,12 +232,15 @@ async def statement(
     ref: FromQuery[str | None] = None,
     booking_from: FromQuery[date | None] = None,
     booking_until: FromQuery[date | None] = None,
+    known_size: FromQuery[int | None] = None,
+    known_on: FromQuery[date | None] = None,
     after: FromQuery[int] = -1,
     limit: FromQuery[int] = 200,
 ) -> questions.AccountStatement:
     """Your own accounts in the facility, line by line, with running balances (对账单).
 
-    party  for an auditor, whose accounts; your own otherwise
+    party     for an auditor, whose accounts; your own otherwise
+    known_on  as the closed day left it: asked again, the same bytes, whatever became known since
     """
 
     async def question(conn: AsyncConnection) -> questions.AccountStatement:
@@ -249,6 +252,8 @@ async def statement(
             ref=ref,
             booking_from=booking_from,
             booking_until=booking_until,
+            known_size=known_size,
+            known_on=known_on,
             after=after,
             limit=limit,
         )

@@ -21,6 +21,7 @@
                         recovery: cash against due.recourse, loss and allowance released, what is
                         not the collector's own stands on due.protection
     InterestAccrued     due.* against income (bank) and expense (borrower)
+    InterestCorrected   the same, by what the night comes to more or less
     MarkedOverdue       due.principal to due.overdue
     LossFixed           the borrower's debt moves to the bearers' recourse, fully provisioned; who
                         bears it has the loss; the difference stands on due.protection
@@ -34,8 +35,10 @@ from collections.abc import Iterator
 
 from ledger.entries import Account, Entry, debt, merged
 from syndicate.facility.facts import (
+    AccrualLine,
     Fact,
     InterestAccrued,
+    InterestCorrected,
     LossFixed,
     MarkedOverdue,
     PaymentConfirmed,
@@ -60,7 +63,9 @@ def entries(before: FacilityState | None, fact: Fact) -> tuple[Entry, ...]:
             instructed = before.payments[fact.payment].instructed
             return merged(_payment(terms, instructed, fact))
         case InterestAccrued():
-            return merged(_accrual(terms, fact))
+            return merged(entry for line in fact.lines for entry in _interest(terms, line))
+        case InterestCorrected():
+            return merged(_interest(terms, fact))
         case MarkedOverdue():
             return merged(_overdue(terms, fact))
         case LossFixed():
@@ -109,23 +114,22 @@ def _payment(
                     )
 
 
-def _accrual(terms: FacilityTerms, fact: InterestAccrued) -> Iterator[Entry]:
-    for line in fact.lines:
-        for kind, amount_minor in (
-            ("interest", line.interest_minor),
-            ("penalty", line.penalty_minor),
-            ("compound", line.compound_minor),
-        ):
-            if amount_minor:
-                yield from _loan_debt(
-                    terms,
-                    code=f"due.{kind}",
-                    bank=line.bank,
-                    draw=line.draw,
-                    amount_minor=amount_minor,
-                )
-                yield _own(terms, line.bank, f"income.{kind}", line.draw, -amount_minor)
-                yield _own(terms, terms.borrower, f"expense.{kind}", line.draw, amount_minor)
+def _interest(terms: FacilityTerms, line: AccrualLine | InterestCorrected) -> Iterator[Entry]:
+    for kind, amount_minor in (
+        ("interest", line.interest_minor),
+        ("penalty", line.penalty_minor),
+        ("compound", line.compound_minor),
+    ):
+        if amount_minor:
+            yield from _loan_debt(
+                terms,
+                code=f"due.{kind}",
+                bank=line.bank,
+                draw=line.draw,
+                amount_minor=amount_minor,
+            )
+            yield _own(terms, line.bank, f"income.{kind}", line.draw, -amount_minor)
+            yield _own(terms, terms.borrower, f"expense.{kind}", line.draw, amount_minor)
 
 
 def _overdue(terms: FacilityTerms, fact: MarkedOverdue) -> Iterator[Entry]:

@@ -56,10 +56,10 @@ def opening(state: FacilityState, day: date) -> tuple[Fact, ...]:
     standing = any(loan.stands for loan in state.loans.values())
     current = reached + ONE_DAY if reached is not None and standing else day
     while current <= day:
-        for facts_of in _STARTS if current == day else (*_STARTS, *_ENDS):
-            fresh = list(facts_of(state, current))
-            for fact in fresh:
-                state = evolve(state, fact)
+        fresh, state = morning(state, current)
+        brought += fresh
+        if current < day:
+            fresh, state = evening(state, current)
             brought += fresh
         current += ONE_DAY
     return tuple(brought)
@@ -67,13 +67,29 @@ def opening(state: FacilityState, day: date) -> tuple[Fact, ...]:
 
 def closing(state: FacilityState, day: date) -> tuple[Fact, ...]:
     """What the end of the business day brings: overdue marks, then classes that changed."""
+    return evening(state, day)[0]
+
+
+def morning(state: FacilityState, day: date) -> tuple[tuple[Fact, ...], FacilityState]:
+    """What the start of a calendar day brings, and the facility after it."""
+    return _brought(state, day, (_accrual, _rates, _dues))
+
+
+def evening(state: FacilityState, day: date) -> tuple[tuple[Fact, ...], FacilityState]:
+    """What the end of a calendar day brings, and the facility after it."""
+    return _brought(state, day, (_overdue, _classes))
+
+
+def _brought(
+    state: FacilityState, day: date, bringers: "tuple[_Bringer, ...]"
+) -> tuple[tuple[Fact, ...], FacilityState]:
     brought: list[Fact] = []
-    for facts_of in _ENDS:
-        fresh = list(facts_of(state, day))
+    for facts_of in bringers:
+        fresh = tuple(facts_of(state, day))
         for fact in fresh:
             state = evolve(state, fact)
         brought += fresh
-    return tuple(brought)
+    return tuple(brought), state
 
 
 def check_opened(state: FacilityState, *, today: date) -> None:
@@ -198,5 +214,3 @@ def _classes(state: FacilityState, day: date) -> Iterator[Fact]:
 
 
 _Bringer = Callable[[FacilityState, date], Iterator[Fact]]
-_STARTS: tuple[_Bringer, ...] = (_accrual, _rates, _dues)
-_ENDS: tuple[_Bringer, ...] = (_overdue, _classes)

@@ -11,7 +11,9 @@ Conflict    AlreadyRecorded      the name, the reference or the step was used be
             AboveOutstanding     a loss beyond the principal that stands
             AmountDiffers        cash of another amount than was instructed
             OverPayment          a repayment beyond what is due: prepayment is not agreed
-            BackValued           a value date that would change interest already accrued
+            BackValued           a value date before the signing or before the draw asked for
+            KnownSince           what counts from a later day is recorded on the loan already
+            NotRetraced          the days run again do not come to what stands
             FutureValued         a value date after the open business day
             NotABusinessDay      money cannot move on that day
             DayNotClosed         the day before has not been closed in this facility
@@ -148,16 +150,39 @@ class OverPayment(Conflict):
 
 
 class BackValued(Conflict):
-    """The value date would change interest already accrued. Fields: value_date, accrued_to."""
+    """The value date is before the first day it may be. Fields: value_date, earliest."""
 
     code: ClassVar[str] = "back-valued"
 
-    def __init__(self, *, value_date: date, accrued_to: date) -> None:
+    def __init__(self, *, value_date: date, earliest: date) -> None:
         super().__init__(
-            f"value {value_date} would change interest accrued to {accrued_to}",
+            f"value {value_date} is before {earliest}, the first day there may be",
             value_date=value_date,
-            accrued_to=accrued_to,
+            earliest=earliest,
         )
+
+
+class KnownSince(Conflict):
+    """A later act on the loan was decided without this payment. Fields: what, name, on."""
+
+    code: ClassVar[str] = "known-since"
+
+    def __init__(self, what: str, name: str, *, on: date) -> None:
+        super().__init__(
+            f"{what} {name} counts from {on}, after this value date, and is decided already",
+            what=what,
+            name=name,
+            on=on,
+        )
+
+
+class NotRetraced(Conflict):
+    """Run again from the first day, the facility is not what stands. Fields: what."""
+
+    code: ClassVar[str] = "not-retraced"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} cannot be run again exactly: nothing is corrected", what=what)
 
 
 class FutureValued(Conflict):

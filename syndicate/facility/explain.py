@@ -5,13 +5,15 @@ explain_share      the leaves of the agreed rule behind what one party bears, ev
 """
 
 import re
+from collections.abc import Iterator, Sequence
 from datetime import date
 from fractions import Fraction
 
 from ledger.money import format_amount, round_half_up
 from syndicate.facility.errors import NoSuch
-from syndicate.facility.interest import decimal_text, nights
-from syndicate.facility.loans import Bearing, Segment
+from syndicate.facility.facts import InterestCorrected
+from syndicate.facility.interest import ONE_DAY, decimal_text, nights
+from syndicate.facility.loans import Bearing, Segment, base_of, posted_of
 from syndicate.facility.sharing import agreement_of
 from syndicate.facility.state import FacilityState
 from syndicate.risk.rule import Capped, Layers, Node, ProRata, Split, bearings
@@ -52,10 +54,38 @@ def explain_interest(
         exact = _exact(state, segment)
         sums[segment.period] = sums.get(segment.period, Fraction(0)) + exact
         steps.append(_step(state, segment, exact))
+    steps += _known_late(state, draw=draw, bank=bank, kind=kind, of=chosen)
     total_minor = sum(round_half_up(exact) for exact in sums.values())
     how = "each period rounded half up once" if len(sums) > 1 else "rounded half up once"
     steps.append(f"together {_amount(state, total_minor)}, {how}")
     return tuple(steps)
+
+
+def _known_late(
+    state: FacilityState, *, draw: str, bank: str, kind: Bearing, of: Sequence[Segment]
+) -> Iterator[str]:
+    """One step a payment known late: the nights it changed, and what was posted for them then.
+
+    of  the stretches told: nights outside of them are another period's
+    """
+    if not of and kind == "interest":
+        return
+    by_payment: dict[str, list[InterestCorrected]] = {}
+    for fact in state.corrections:
+        told = kind != "interest" or any(s.since < fact.day <= s.until for s in of)
+        if (fact.draw, fact.bank) == (draw, bank) and told:
+            by_payment.setdefault(fact.payment, []).append(fact)
+    for payment, facts in by_payment.items():
+        changed = [
+            fact for fact in facts if base_of(fact.before, kind) != base_of(fact.bases, kind)
+        ]
+        posted_minor = sum(posted_of(fact, kind) for fact in facts)
+        if changed or posted_minor:
+            since, until = facts[0].day - ONE_DAY, facts[-1].day
+            yield (
+                f"{since} to {until}: {len(changed)} nights on another base, as above, since "
+                f"payment {payment} was known late: {_amount(state, posted_minor)} posted then"
+            )
 
 
 def explain_share(state: FacilityState, *, party: str) -> tuple[str, ...]:

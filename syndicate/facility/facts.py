@@ -4,6 +4,7 @@
     drawn           DrawRequested, RateFixed, ReleaseApproved
     cash            PaymentInstructed, PaymentReturned, PaymentConfirmed
     the days        InterestAccrued, InstalmentDue, MarkedOverdue, Classified
+    known late      InterestCorrected, OverdueCorrected, ClassCorrected
     what was seen   AlertRecorded, EventRecorded
     protection      ClaimFiled, ClaimRejected, ClaimAccepted, LossFixed
 
@@ -130,8 +131,11 @@ class PaymentConfirmed(_Fact, frozen=True, kw_only=True):
     """The receiving bank has signed that the money arrived: only now is anything posted.
 
     signed  the statement verbatim
-    met     what a repayment met, in waterfall order; () for every other purpose
+    met     what a repayment met, in waterfall order, `overdue` as the books have it by now; () for
+            every other purpose
     shares  what of a recovery goes back to each bearer; {} for every other purpose
+    met_on  of a repayment known late (倒起息): the day as of which it met what was owed, its value
+            date or the later due date it waited for; absent where that is the booking date
     """
 
     payment: str
@@ -141,6 +145,7 @@ class PaymentConfirmed(_Fact, frozen=True, kw_only=True):
     signed: Statement
     met: tuple[Met, ...]
     shares: dict[str, int]
+    met_on: date | msgspec.UnsetType = msgspec.UNSET
 
 
 class AccrualLine(_Part, frozen=True, kw_only=True):
@@ -218,6 +223,68 @@ class Classified(_Fact, frozen=True, kw_only=True):
     risk_class: RiskClass
     days_overdue: int
     findings: tuple[Finding, ...]
+
+
+class Bases(_Part, frozen=True, kw_only=True):
+    """What bears interest (利息), penalty (罚息) and compound interest (复利) one night."""
+
+    principal_minor: int
+    overdue_minor: int
+    unpaid_interest_minor: int
+
+
+class InterestCorrected(_Fact, frozen=True, kw_only=True):
+    """One loan's night day-1 -> day again, after a payment valued before it became known.
+
+    Its leaf is valued on `day`, booked on the open day, and corrects the accrual of that night
+    where one is recorded.
+
+    payment      the one that became known late
+    before       the bases accrued on until now; `bases` are the right ones
+    interest_minor, penalty_minor, compound_minor   posted now: what the night comes to by
+                 difference of the right cumulative amounts, less what was posted for it before
+    """
+
+    payment: str
+    day: date
+    draw: str
+    bank: str
+    before: Bases
+    bases: Bases
+    rate: str
+    penalty_rate: str
+    interest_minor: int
+    penalty_minor: int
+    compound_minor: int
+
+
+class OverdueCorrected(_Fact, frozen=True, kw_only=True):
+    """So much of an instalment was rightly overdue at the close of `on`; 0 and 0 where nothing was.
+
+    Moves no money: the payment known late took what it met from `due.overdue`, on the same value
+    date. before_...  what the mark said until now
+    """
+
+    payment: str
+    draw: str
+    bank: str
+    unadjusted: date
+    on: date
+    before_principal_minor: int
+    before_interest_minor: int
+    principal_minor: int
+    interest_minor: int
+
+
+class ClassCorrected(_Fact, frozen=True, kw_only=True):
+    """At the close of `on` the bank's claims rightly stood in this class, not in `before`."""
+
+    payment: str
+    bank: str
+    on: date
+    before: RiskClass
+    risk_class: RiskClass
+    days_overdue: int
 
 
 class AlertRecorded(_Fact, frozen=True, kw_only=True):
@@ -326,6 +393,9 @@ Fact = (
     | InstalmentDue
     | MarkedOverdue
     | Classified
+    | InterestCorrected
+    | OverdueCorrected
+    | ClassCorrected
     | AlertRecorded
     | EventRecorded
     | ClaimFiled
@@ -351,9 +421,11 @@ def value_date_of(fact: Fact, *, booking_date: date) -> date:
     match fact:
         case PaymentConfirmed(value_date=on) | LossFixed(value_date=on) | RateFixed(from_date=on):
             return on
-        case InterestAccrued(day=on) | InstalmentDue(due_on=on):
+        case InterestAccrued(day=on) | InterestCorrected(day=on) | InstalmentDue(due_on=on):
             return on
         case MarkedOverdue(on=on) | Classified(on=on):
+            return on
+        case OverdueCorrected(on=on) | ClassCorrected(on=on):
             return on
         case _:
             return booking_date
@@ -386,6 +458,12 @@ def name_of(fact: Fact) -> str:
             return f"overdue:{fact.draw}:{fact.bank}:{fact.unadjusted}"
         case Classified():
             return f"class:{fact.bank}:{fact.on}"
+        case InterestCorrected():
+            return f"corrected:{fact.payment}:accrued:{fact.day}"
+        case OverdueCorrected():
+            return f"corrected:{fact.payment}:overdue:{fact.unadjusted}"
+        case ClassCorrected():
+            return f"corrected:{fact.payment}:class:{fact.bank}:{fact.on}"
         case AlertRecorded():
             return f"alert:{fact.alert}"
         case EventRecorded():
@@ -396,3 +474,20 @@ def name_of(fact: Fact) -> str:
             return f"answer:{fact.claim}"
         case LossFixed():
             return f"loss:{fact.loss}"
+
+
+def corrects(fact: Fact) -> str | None:
+    """The name of the fact that this one puts right; None where it corrects none.
+
+    A night that bore nothing until now, or a class that would have changed and did not, has no
+    record of that name: the caller looks.
+    """
+    match fact:
+        case InterestCorrected():
+            return f"accrued:{fact.day}"
+        case OverdueCorrected():
+            return f"overdue:{fact.draw}:{fact.bank}:{fact.unadjusted}"
+        case ClassCorrected():
+            return f"class:{fact.bank}:{fact.on}"
+        case _:
+            return None

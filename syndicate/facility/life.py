@@ -200,7 +200,7 @@ def decide_draw(
     if state.phase in ("overdue", "impaired"):
         raise NotNow("drawing", stands=f"stopped: the facility is {state.phase}")
     if start < today:
-        raise BackValued(value_date=start, accrued_to=today)
+        raise BackValued(value_date=start, earliest=today)
     if start > terms.available_until:
         raise NotNow(
             f"a draw of {start}", stands=f"after availability ends, {terms.available_until}"

@@ -18,7 +18,7 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from syndicate.facility.facts import AccrualLine, Lost
+from syndicate.facility.facts import AccrualLine, Bases, InterestCorrected, Lost
 from syndicate.facility.interest import ONE_DAY, night
 from syndicate.facility.waterfall import Met, Owed
 
@@ -255,6 +255,102 @@ def _extended(
         kind=kind, period=period, since=since, until=day, base_minor=base_minor, rate=rate
     )
     return (*segments, fresh)
+
+
+def corrected(
+    loan: Loan,
+    fact: InterestCorrected,
+    *,
+    period: int,
+    day_count: Literal["ACT/360", "ACT/365F"],
+) -> Loan:
+    """One night again: what it bore until now gives way to what it rightly bears.
+
+    period  the interest period of a night that bore no interest until now
+    """
+
+    def grown(kind: Bearing, before: Running, posted_minor: int) -> Running:
+        rate = _rate(fact, kind)
+        step = night(base_of(fact.bases, kind), rate=rate, day=fact.day, day_count=day_count)
+        gone = night(base_of(fact.before, kind), rate=rate, day=fact.day, day_count=day_count)
+        return Running(before.exact + step - gone, before.posted_minor + posted_minor)
+
+    segments = loan.segments
+    for kind in BEARINGS:
+        base_minor = base_of(fact.bases, kind)
+        if base_minor != base_of(fact.before, kind):
+            segments = _renewed(
+                segments,
+                Segment(
+                    kind=kind,
+                    period=period if kind == "interest" else 0,
+                    since=fact.day - ONE_DAY,
+                    until=fact.day,
+                    base_minor=base_minor,
+                    rate=_rate(fact, kind),
+                ),
+            )
+    return replace(
+        loan,
+        running=grown("interest", loan.running, fact.interest_minor),
+        penalty=grown("penalty", loan.penalty, fact.penalty_minor),
+        penalty_minor=loan.penalty_minor + fact.penalty_minor,
+        compound=grown("compound", loan.compound, fact.compound_minor),
+        compound_minor=loan.compound_minor + fact.compound_minor,
+        segments=segments,
+    )
+
+
+def base_of(bases: Bases, kind: Bearing) -> int:
+    """What bears that kind of interest."""
+    match kind:
+        case "interest":
+            return bases.principal_minor
+        case "penalty":
+            return bases.overdue_minor
+        case "compound":
+            return bases.unpaid_interest_minor
+
+
+def posted_of(fact: InterestCorrected, kind: Bearing) -> int:
+    """What was posted of that kind when the night was corrected."""
+    match kind:
+        case "interest":
+            return fact.interest_minor
+        case "penalty":
+            return fact.penalty_minor
+        case "compound":
+            return fact.compound_minor
+
+
+def _rate(fact: InterestCorrected, kind: Bearing) -> str:
+    return fact.rate if kind == "interest" else fact.penalty_rate
+
+
+def _renewed(segments: tuple[Segment, ...], one: Segment) -> tuple[Segment, ...]:
+    """The segments with this one night as `one` says (base 0: it bears nothing), alike ones joined.
+
+    Those of its kind stand behind the others, by date.
+    """
+    kept: list[Segment] = []
+    for segment in segments:
+        if segment.kind != one.kind or not segment.since <= one.since < segment.until:
+            kept.append(segment)
+            continue
+        if segment.since < one.since:
+            kept.append(replace(segment, until=one.since))
+        if one.until < segment.until:
+            kept.append(replace(segment, since=one.until))
+    if one.base_minor:
+        kept.append(one)
+    joined: list[Segment] = []
+    for segment in sorted((s for s in kept if s.kind == one.kind), key=lambda s: s.since):
+        last = joined[-1] if joined else segment
+        if replace(last, since=last.until, until=segment.until) == segment:
+            joined[-1] = replace(last, until=segment.until)
+        else:
+            joined.append(segment)
+    return (*(segment for segment in kept if segment.kind != one.kind), *joined)
 
 
 def period_closed(loan: Loan, *, unadjusted: date) -> Loan:

@@ -19,12 +19,15 @@ from syndicate.facility.facts import (
     ClaimAccepted,
     ClaimFiled,
     ClaimRejected,
+    ClassCorrected,
     Classified,
     Fact,
     InstalmentDue,
     InterestAccrued,
+    InterestCorrected,
     LossFixed,
     MarkedOverdue,
+    OverdueCorrected,
     PaymentConfirmed,
     PaymentInstructed,
     PaymentReturned,
@@ -169,6 +172,9 @@ def grounds(log: FacilityLog, fact: Fact | Draft) -> tuple[str, ...]:
             return (f"draw:{fact.draw}", *paid)
         case MarkedOverdue():
             return (f"due:{fact.draw}:{fact.unadjusted}",)
+        case InterestCorrected() | OverdueCorrected() | ClassCorrected():
+            wrong = facts.corrects(fact)
+            return (f"confirmed:{fact.payment}", *(() if wrong is None else (wrong,)))
         case ClaimAccepted() | ClaimRejected():
             return (f"claim:{fact.claim}",)
         case ClaimFiled():

@@ -11,6 +11,9 @@
     distribution   any of the lenders and protectors, to another    ""    what was instructed,
                    within what the payer owes the payee
 
+Cash may become known after its value date (倒起息): it is booked on the open day, and what a
+repayment or a draw's cash changes of the days between is put right with it (`known_late`).
+
 In an entrusted payment (受托支付) the borrower's counterparty is paid on from the borrower's
 account; that leg is not in the joint book. Cash is taken once: a payment, and a receiving bank's
 external reference, are each confirmed at most once.
@@ -22,7 +25,7 @@ from typing import Any
 
 import msgspec
 
-from syndicate.facility import claims
+from syndicate.facility import claims, known_late
 from syndicate.facility.checks import check_amount, check_name, check_text
 from syndicate.facility.day import check_opened
 from syndicate.facility.errors import (
@@ -37,6 +40,7 @@ from syndicate.facility.errors import (
     NotReady,
 )
 from syndicate.facility.facts import (
+    Fact,
     PaymentConfirmed,
     PaymentInstructed,
     PaymentReturned,
@@ -136,12 +140,13 @@ def decide_return(state: FacilityState, command: ReturnPayment) -> tuple[Payment
 
 def decide_confirm(
     state: FacilityState, command: ConfirmPayment, *, today: date
-) -> tuple[PaymentConfirmed]:
+) -> tuple[Fact, ...]:
     """The cash is posted: with what a repayment met, or whom a recovery goes back to.
 
-    Raises AlreadyRecorded for a reference used before, AmountDiffers, OverPayment, FutureValued,
-    BackValued where interest accrued since would change, DayNotOpened, and the refusals of
-    `check_statement` where the receiving bank said something else.
+    After it stands what it puts right, where a loan's cash is valued before `today`. Raises
+    AlreadyRecorded for a reference used before, AmountDiffers, OverPayment, FutureValued,
+    BackValued, KnownSince, NotRetraced, DayNotOpened, and the refusals of `check_statement` where
+    the receiving bank said something else.
     """
     check_amount(command.amount_minor, place="$.amount_minor")
     check_text(command.external_reference, place="$.external_reference")
@@ -160,34 +165,37 @@ def decide_confirm(
     if command.value_date > today:
         raise FutureValued(value_date=command.value_date, open_day=today)
     if command.value_date < state.terms.signed_on:
-        raise BackValued(value_date=command.value_date, accrued_to=state.terms.signed_on)
+        raise BackValued(value_date=command.value_date, earliest=state.terms.signed_on)
     met: tuple[Met, ...] = ()
     shares: Mapping[str, int] = {}
     match instructed.purpose:
         case "drawdown":
-            _check_pay_out(state, instructed, value_date=command.value_date, today=today)
+            _check_pay_out(state, instructed, value_date=command.value_date)
         case "repayment":
-            loan = state.loans[instructed.about, instructed.payee]
-            met = meet(command.amount_minor, loan.owed(), state.terms.default.waterfall)
-            if command.value_date < today and _bears_interest(state, met):
-                raise BackValued(value_date=command.value_date, accrued_to=today)
+            if command.value_date == today:
+                loan = state.loans[instructed.about, instructed.payee]
+                met = meet(command.amount_minor, loan.owed(), state.terms.default.waterfall)
         case "recovery":
             shares = claims.recovery_shares(state, command.amount_minor)
         case "distribution":
             _check_owed(state, instructed, amount_minor=command.amount_minor, pending_minor=0)
         case "advance":
             pass
-    return (
-        PaymentConfirmed(
-            payment=command.payment,
-            amount_minor=command.amount_minor,
-            external_reference=command.external_reference,
-            value_date=command.value_date,
-            signed=command.signed,
-            met=met,
-            shares=dict(shares),
-        ),
+    confirmed = PaymentConfirmed(
+        payment=command.payment,
+        amount_minor=command.amount_minor,
+        external_reference=command.external_reference,
+        value_date=command.value_date,
+        signed=command.signed,
+        met=met,
+        shares=dict(shares),
     )
+    late = command.value_date < today
+    if late and instructed.purpose == "repayment":
+        return known_late.repayment(state, confirmed, today=today)
+    if late and instructed.purpose == "drawdown":
+        return known_late.pay_out(state, confirmed, today=today)
+    return (confirmed,)
 
 
 def _instructed(state: FacilityState, name: str) -> Payment:
@@ -308,22 +316,13 @@ def _check_confirmed_amount(instructed: PaymentInstructed, confirmed_minor: int)
 
 
 def _check_pay_out(
-    state: FacilityState, instructed: PaymentInstructed, *, value_date: date, today: date
+    state: FacilityState, instructed: PaymentInstructed, *, value_date: date
 ) -> None:
-    """The loan may begin on that day: a rate stands, no due date passed, no interest is missed."""
+    """The loan may begin on that day: a rate stands, the draw is for then, no due date passed."""
     draw = state.draws[instructed.about]
     if not draw.rates:
         raise NotReady(f"the rate of {instructed.about}, fixed on {draw.requested.value_date}")
-    if value_date < max(today, draw.requested.value_date):
-        raise BackValued(value_date=value_date, accrued_to=today)
+    if value_date < draw.requested.value_date:
+        raise BackValued(value_date=value_date, earliest=draw.requested.value_date)
     if value_date >= draw.due_dates[0]:
         raise NotNow(f"draw {instructed.about}", stands=f"past its first due date {value_date}")
-
-
-def _bears_interest(state: FacilityState, met: tuple[Met, ...]) -> bool:
-    """Whether what was met bore interest, penalty or compound interest in the nights before."""
-    return any(
-        part.charge == "principal"
-        or (part.charge == "interest" and part.overdue and state.terms.default.compound)
-        for part in met
-    )

@@ -149,22 +149,33 @@ async def statement(
     ref: str | None,
     booking_from: date | None,
     booking_until: date | None,
+    known_size: int | None,
+    known_on: date | None,
     after: int,
     limit: int,
 ) -> AccountStatement:
     """The party's entries in log order: `limit` of them, and the rest of the last one's record.
 
+    known_size, known_on  at most one: as known at that log size, or at that day's close; as known
+                          now (the last published size) where neither is given. The answer to one
+                          size, or one closed day, never changes
     after  position of the last record of the page before; -1 at first
     limit  1 to MAX_LINES
     Whose accounts the asker may see is the database's rule: others' look as if there were none.
     """
     if not 1 <= limit <= MAX_LINES:
         raise WrongInput("limit", f"1 to {MAX_LINES}")
+    if known_size is not None and known_on is not None:
+        raise WrongInput("known_on", "either known_on or known_size, not both")
+    if known_size is not None and known_size < 0:
+        raise WrongInput("known_size", "0 or more leaves")
     for place, name in (("party", party), ("code", code), ("ref", ref)):
         if name:
             check_name(name, place=place)
     log = await facility_log(conn, facility=facility)
-    size = await ledger.known_size(conn, book=facility, asked=None)
+    if known_on is not None:
+        known_size = await ledger.size_at_close(conn, book=facility, day=known_on)
+    size = await ledger.known_size(conn, book=facility, asked=known_size)
     wanted = {"party": party, "code": code, "ref": ref}
     period = {"booking_from": booking_from, "booking_until": booking_until}
     rows = await ledger.entries(

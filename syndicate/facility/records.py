@@ -107,13 +107,13 @@ def _leaf(row: Recorded) -> Leaf:
 
 
 async def enter(
-    work: Work, held: HeldBook, *, before: FacilityState | None, brought: Iterable[Fact]
+    work: Work, held: HeldBook, *, before: FacilityLog | None, brought: Iterable[Fact]
 ) -> tuple[list[int], FacilityState]:
     """The facts stand in the held book, each with what it posts; their positions, the state after.
 
     before  None only for the fact that forms the facility
     """
-    items, state = [], before
+    items, state = [], None if before is None else before.state
     for fact in brought:
         entries = bookings.entries(state, fact)
         items.append(
@@ -122,11 +122,19 @@ async def enter(
                 subject=facts.subject_of(fact),
                 entries=entries,
                 value_date=facts.value_date_of(fact, booking_date=held.open_day),
+                corrects=_corrects(before, fact),
             )
         )
         state = evolve(state, fact)
     assert state is not None, "a facility begins with its first fact"
     return await _record(work, held, items), state
+
+
+def _corrects(before: FacilityLog | None, fact: Fact) -> str | None:
+    """The leaf of the fact that this one puts right, if there is one of that name."""
+    name = facts.corrects(fact)
+    noted = None if before is None or name is None else before.noted.get(name)
+    return None if noted is None else noted.leaf_id
 
 
 async def enter_draft(work: Work, held: HeldBook, draft: Draft) -> list[int]:

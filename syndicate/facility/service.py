@@ -30,7 +30,6 @@ from syndicate.facility.life import ApproveRelease, Command
 from syndicate.facility.log import FacilityLog
 from syndicate.facility.payments import ConfirmPayment
 from syndicate.facility.records import Work
-from syndicate.facility.state import FacilityState
 from syndicate.facility.terms import FacilityTerms
 from syndicate.parties import service as parties
 from syndicate.parties.institutions import InstitutionKind, check_id
@@ -241,7 +240,7 @@ async def _carry_out(work: Work, held: HeldBook, log: FacilityLog, command: Comm
     ):
         await parties.check_signed(work.conn, [command.signed], now=work.now, place="$.signed")
     brought = life.decide(log.state, command, today=held.open_day)
-    return await _entered(work, held, before=log.state, brought=brought)
+    return await _entered(work, held, before=log, brought=brought)
 
 
 async def _draft(work: Work, held: HeldBook, draft: Draft) -> Drafted:
@@ -257,7 +256,7 @@ async def _draft(work: Work, held: HeldBook, draft: Draft) -> Drafted:
 
 
 async def _entered(
-    work: Work, held: HeldBook, *, before: FacilityState | None, brought: Sequence[Fact]
+    work: Work, held: HeldBook, *, before: FacilityLog | None, brought: Sequence[Fact]
 ) -> Carried:
     positions, state = await records.enter(work, held, before=before, brought=brought)
     return Carried(
@@ -303,5 +302,5 @@ async def open_day(work: Work, held: HeldBook) -> int:
 
 async def _bring(work: Work, held: HeldBook, log: FacilityLog, brought: Sequence[Fact]) -> int:
     if brought:
-        await records.enter(work, held, before=log.state, brought=brought)
+        await records.enter(work, held, before=log, brought=brought)
     return len(brought)

@@ -20,6 +20,7 @@ from syndicate.facility.facts import (
     ClaimAccepted,
     ClaimFiled,
     ClaimRejected,
+    ClassCorrected,
     Classified,
     ContractRecorded,
     DrawRequested,
@@ -28,8 +29,10 @@ from syndicate.facility.facts import (
     Fact,
     InstalmentDue,
     InterestAccrued,
+    InterestCorrected,
     LossFixed,
     MarkedOverdue,
+    OverdueCorrected,
     PaymentConfirmed,
     PaymentInstructed,
     PaymentReturned,
@@ -75,6 +78,13 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     granted: Mapping[str, int]
 
 
+class Act(msgspec.Struct, frozen=True):
+    """What somebody did that the days' work depends on, and the day from which it counts."""
+
+    on: date
+    fact: PaymentConfirmed | LossFixed | AlertRecorded
+
+
 class FacilityState(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the next decision may depend on.
 
@@ -85,6 +95,8 @@ class FacilityState(msgspec.Struct, frozen=True, kw_only=True):
     borne       party -> final loss it bears net of recoveries
     reached     the last calendar day interest is accrued to; None before the first cash
     references  (receiving bank, external reference) of every confirmed payment
+    acts        cash of the loans, losses and alerts, in the order they became known
+    corrections what payments known late put right, in that order
     """
 
     terms: FacilityTerms
@@ -102,6 +114,8 @@ class FacilityState(msgspec.Struct, frozen=True, kw_only=True):
     alerts: Mapping[str, AlertRecorded]
     events: Mapping[str, EventRecorded]
     reached: date | None
+    acts: tuple[Act, ...]
+    corrections: tuple[InterestCorrected, ...]
 
     @property
     def undrawn_minor(self) -> int:
@@ -208,8 +222,15 @@ def evolve(state: FacilityState | None, fact: Fact) -> FacilityState:
             return replace(state, claims={**state.claims, fact.claim: accepted})
         case Classified():
             return replace(state, classes={**state.classes, fact.bank: fact})
+        case InterestCorrected():
+            return _corrected(state, fact)
+        case OverdueCorrected():
+            return state
+        case ClassCorrected():
+            return _class_corrected(state, fact)
         case AlertRecorded():
-            return replace(state, alerts={**state.alerts, fact.alert: fact})
+            alerts = {**state.alerts, fact.alert: fact}
+            return replace(_acted(state, fact, on=state.reached or date.min), alerts=alerts)
         case EventRecorded():
             return replace(state, events={**state.events, fact.event: fact})
 
@@ -231,7 +252,15 @@ def _formed(terms: FacilityTerms) -> FacilityState:
         alerts={},
         events={},
         reached=None,
+        acts=(),
+        corrections=(),
     )
+
+
+def _acted(
+    state: FacilityState, fact: PaymentConfirmed | LossFixed | AlertRecorded, *, on: date
+) -> FacilityState:
+    return replace(state, acts=(*state.acts, Act(on, fact)))
 
 
 def _with_draw(state: FacilityState, draw: Draw) -> FacilityState:
@@ -268,9 +297,11 @@ def _confirmed(state: FacilityState, fact: PaymentConfirmed) -> FacilityState:
     )
     match instructed.purpose:
         case "drawdown":
+            state = _acted(state, fact, on=fact.value_date)
             return _paid_out(state, instructed, on=fact.value_date)
         case "repayment":
             loan = state.loans[instructed.about, instructed.payee]
+            state = _acted(state, fact, on=_met_on(loan, fact))
             return _with_loans(state, [loans.repaid(loan, fact.met)])
         case "advance" | "distribution":
             return replace(
@@ -286,6 +317,14 @@ def _confirmed(state: FacilityState, fact: PaymentConfirmed) -> FacilityState:
             return _recovered(state, fact, collector=instructed.payee)
 
 
+def _met_on(loan: Loan, fact: PaymentConfirmed) -> date:
+    """The day as of which the repayment met what was owed, also where its record does not say."""
+    if fact.met_on is not msgspec.UNSET:
+        return fact.met_on
+    met = {part.due for part in fact.met}
+    return max((fact.value_date, *(i.due_on for i in loan.items if i.unadjusted in met)))
+
+
 def _paid_out(state: FacilityState, instructed: PaymentInstructed, *, on: date) -> FacilityState:
     draw = state.draws[instructed.about]
     loan = state.loans[instructed.about, instructed.payer]
@@ -296,7 +335,9 @@ def _paid_out(state: FacilityState, instructed: PaymentInstructed, *, on: date) 
         loans.Planned(unadjusted, part)
         for unadjusted, part in zip(draw.due_dates, parts, strict=True)
     )
-    return replace(_with_loans(state, [loans.paid_out(loan, on=on, planned=planned)]), reached=on)
+    reached = on if state.reached is None else max(state.reached, on)
+    paid_out = loans.paid_out(loan, on=on, planned=planned)
+    return replace(_with_loans(state, [paid_out]), reached=reached)
 
 
 def _recovered(state: FacilityState, fact: PaymentConfirmed, *, collector: str) -> FacilityState:
@@ -339,6 +380,33 @@ def _accrued(state: FacilityState, fact: InterestAccrued) -> FacilityState:
     return replace(_with_loans(state, changed.values()), draws=draws, reached=fact.day)
 
 
+def _corrected(state: FacilityState, fact: InterestCorrected) -> FacilityState:
+    loan = loans.corrected(
+        state.loans[fact.draw, fact.bank],
+        fact,
+        period=state.draws[fact.draw].closed,
+        day_count=state.terms.rate.day_count,
+    )
+    reached = fact.day if state.reached is None else max(state.reached, fact.day)
+    corrections = (*state.corrections, fact)
+    return replace(_with_loans(state, [loan]), corrections=corrections, reached=reached)
+
+
+def _class_corrected(state: FacilityState, fact: ClassCorrected) -> FacilityState:
+    """A class recorded for a later day still stands."""
+    recorded = state.classes.get(fact.bank)
+    if recorded is not None and recorded.on > fact.on:
+        return state
+    stands = Classified(
+        bank=fact.bank,
+        on=fact.on,
+        risk_class=fact.risk_class,
+        days_overdue=fact.days_overdue,
+        findings=(),
+    )
+    return replace(state, classes={**state.classes, fact.bank: stands})
+
+
 def _fallen_due(state: FacilityState, fact: InstalmentDue) -> FacilityState:
     draw = state.draws[fact.draw]
     changed = [
@@ -372,7 +440,7 @@ def _loss_fixed(state: FacilityState, fact: LossFixed) -> FacilityState:
         if key in keys
     ]
     return replace(
-        _with_loans(state, changed),
+        _with_loans(_acted(state, fact, on=fact.value_date), changed),
         losses={**state.losses, fact.loss: fact},
         borne=borne,
         owed=owed,

@@ -202,6 +202,17 @@ class Play:
                 assert balance_minor == expected.pop(account, 0), account
         assert not any(expected.values()), expected
 
+    def moved(self) -> dict[tuple[date, Account], int]:
+        """What each value date moved on each account, booked whenever; 0 left out.
+
+        Two lives with the same answer have the same balance of every account at every value date.
+        """
+        found: defaultdict[tuple[date, Account], int] = defaultdict(int)
+        for value_date, entries in self.dated:
+            for entry in entries:
+                found[value_date, entry.account] += entry.amount_minor
+        return {moved: amount_minor for moved, amount_minor in found.items() if amount_minor}
+
     def balance(self, party: str, code: str, counterparty: str = "", ref: str = "") -> int:
         """A balance of the ledger, from its entries alone."""
         return self.balances[Account(party, code, counterparty, ref, self.state.terms.currency)]
@@ -302,7 +313,8 @@ class Play:
         return replace(command, signed=replace(statement, body=body))
 
     def confirm(self, name: str, **said: Any) -> Fact:
-        (fact,) = self.do(self.confirmation(name, **said))
+        """The confirmation's own fact; what it puts right stands behind it in `facts`."""
+        fact, *_ = self.do(self.confirmation(name, **said))
         return fact
 
     def pay(

@@ -281,30 +281,7 @@ def test_one_bank_paid_and_the_others_not_is_classed_by_the_whole_debt() -> None
     assert {finding.rule: finding.outcome for finding in judged.findings}["RC-06"] == "pass"
 
 
-# -- value dates ----------------------------------------------------------------------------------
-
-
-def test_a_back_valued_payment_that_changes_interest_is_refused_by_name() -> None:
-    play = troubled("2025-09-23")
-    (line,) = [line for line in payable(play.state) if line.bank == "cib"]
-    name = play.instruct("repayment", "qinghe", "cib", line.total_minor, about="d1")
-    with pytest.raises(errors.BackValued):
-        play.confirm(name, value_date=d("2025-09-22"))
-    with pytest.raises(errors.FutureValued):
-        play.confirm(name, value_date=d("2025-09-24"))
-    play.confirm(name)
-
-
-def test_a_back_valued_payment_of_what_bears_nothing_is_taken() -> None:
-    terms = replace(DEAL_2, default=replace(DEAL_2.default, compound=False))
-    play = missed(deal_2(terms=terms), until="2025-09-23")
-    (line,) = [line for line in payable(play.state) if line.bank == "cib"]
-    assert line.compound_minor == 0
-    name = play.instruct("repayment", "qinghe", "cib", line.total_minor, about="d1")
-    without_principal = line.penalty_minor + line.interest_minor
-    with pytest.raises(errors.BackValued):
-        play.confirm(name, amount_minor=without_principal + 1, value_date=d("2025-09-22"))
-    play.confirm(name, amount_minor=without_principal, value_date=d("2025-09-22"))
+# -- days in their order --------------------------------------------------------------------------
 
 
 def test_cash_waits_until_the_day_is_opened() -> None:
