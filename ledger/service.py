@@ -114,8 +114,22 @@ async def open_book(
 
 
 async def admit(conn: AsyncConnection, *, book: str, party: str) -> None:
-    """The party takes part in the book from its first leaf on; a party already there stays."""
+    """The party takes part in the book and reads it from its first leaf on.
+
+    A party already there stays; one whose part was over has one again.
+    """
     await store.admit(conn, book=book, party=party)
+
+
+async def dismiss(conn: AsyncConnection, *, book: str, party: str) -> int | None:
+    """The party's part in the book is over: it reads what is recorded by now, and nothing after.
+
+    Returns how many leaves that is; a part that was over before stays as it was, and None says that
+    the party never had one. Admitted again, it reads the whole log. NotAllowed for anybody but the
+    service, or in a negotiation its lead and the party itself; for the lead, for a book of one party,
+    and while an account of the party there is not 0.
+    """
+    return await store.dismiss(conn, book=book, party=party)
 
 
 async def hold(conn: AsyncConnection, *, book: str) -> HeldBook:
@@ -248,9 +262,9 @@ def _recorded(row: store.Found) -> Recorded:
 
 
 async def published_size(conn: AsyncConnection, *, book: str) -> int:
-    """How many leaves of the book are under a signed checkpoint."""
+    """How many leaves of the book are under a signed checkpoint, of those the asker may read."""
     head = await store.head(conn, book=book)
-    return 0 if head is None else head.size
+    return await store.published_of_left(conn, book=book) if head is None else head.size
 
 
 async def known_size(conn: AsyncConnection, *, book: str, asked: int | None) -> int:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 import msgspec
-from sqlalchemy import Row, func, select, text
+from sqlalchemy import Row, func, select, text, union_all
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -106,6 +106,15 @@ async def admit(conn: AsyncConnection, *, book: str, party: str) -> None:
         )
 
 
+async def dismiss(conn: AsyncConnection, *, book: str, party: str) -> int | None:
+    async with _refusals():
+        return (
+            await conn.execute(
+                text("SELECT ledger.dismiss(:book, :party)"), {"book": book, "party": party}
+            )
+        ).scalar_one()
+
+
 async def hold(conn: AsyncConnection, *, book: str) -> Found | None:
     async with _refusals():
         return (
@@ -164,18 +173,29 @@ async def business_day(conn: AsyncConnection) -> date | None:
     return (await conn.execute(select(tables.business_day.c.open_day))).scalar_one_or_none()
 
 
+_LEFT = text("SELECT book_id, purpose, open_day, size, accounts FROM ledger.left_books()").columns(
+    *tables.book.c
+)
+"""The books the asker left, as they stood for it."""
+
+
 async def books(conn: AsyncConnection) -> Sequence[Found]:
-    return (await conn.execute(select(tables.book).order_by(tables.book.c.book_id))).all()
+    query = union_all(select(tables.book), _LEFT.subquery().select()).order_by("book_id")
+    return (await conn.execute(query)).all()
 
 
 async def book(conn: AsyncConnection, *, book: str) -> Found | None:
     query = select(tables.book).where(tables.book.c.book_id == book)
-    return (await conn.execute(query)).one_or_none()
+    found = (await conn.execute(query)).one_or_none()
+    if found is not None:
+        return found
+    left = _LEFT.subquery()
+    return (await conn.execute(left.select().where(left.c.book_id == book))).one_or_none()
 
 
 async def participants(conn: AsyncConnection, *, book: str) -> Sequence[Found]:
     table = tables.participation
-    query = select(table).where(table.c.book_id == book).order_by(table.c.party)
+    query = select(table.c.party).where(table.c.book_id == book).order_by(table.c.party)
     return (await conn.execute(query)).all()
 
 
@@ -306,6 +326,12 @@ async def salt(conn: AsyncConnection, *, book: str) -> bytes | None:
 async def head(conn: AsyncConnection, *, book: str) -> Found | None:
     query = select(tables.head).where(tables.head.c.book_id == book)
     return (await conn.execute(query)).one_or_none()
+
+
+async def published_of_left(conn: AsyncConnection, *, book: str) -> int:
+    """How many leaves of a book that the asker left it may be answered at; 0 of any other."""
+    statement = text("SELECT published FROM ledger.left_books() WHERE book_id = :book")
+    return (await conn.execute(statement, {"book": book})).scalar_one_or_none() or 0
 
 
 async def unpublished(conn: AsyncConnection) -> Sequence[Found]:

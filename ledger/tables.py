@@ -59,6 +59,7 @@ participation = Table(
     Column("party", Text, primary_key=True),
     Column("part", Text, nullable=False),
     Column("until_position", BigInteger),
+    Column("from_position", BigInteger),
     schema="ledger",
 )
 

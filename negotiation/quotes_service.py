@@ -11,8 +11,7 @@ from typing import Any
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger import service as ledger
-from ledger.errors import Absent, NotAllowed
+from ledger.errors import NotAllowed
 from ledger.signatures import Statement
 from negotiation import cleared, service, store
 from negotiation.cleared import Cell, PrivateQuote
@@ -137,27 +136,32 @@ class SeenQuotes(msgspec.Struct, frozen=True, kw_only=True):
     together: tuple[Cell, ...]
 
 
-async def quotes_seen(conn: AsyncConnection, *, negotiation: str, viewer: str) -> SeenQuotes:
-    """Quotes as the viewer may see them.
+async def quotes_seen(
+    conn: AsyncConnection, *, negotiation: str, viewer: str
+) -> tuple[Negotiation, dict[str, Quote]]:
+    """The negotiation and the quotes as the viewer may see them: the lead all, a bank its own.
 
-    Runs for the service, since the aggregate is made of rows that no single bank may read; who may
-    see what is decided here. Absent for whoever has no part in the negotiation.
+    Runs for the viewer, so that the database decides which rows there are. Absent for whoever has
+    no part in the negotiation.
     """
-    if viewer not in await ledger.participants(conn, book=negotiation):
-        raise Absent(f"no negotiation {negotiation}")
     state = await service.state_of(conn, negotiation=negotiation)
     if state.book is None:
         raise WrongPhase("no book of quotes was opened yet", phase=state.phase)
+    return state, cleared.quotes_seen_by(state, viewer, await _quotes(conn, state))
+
+
+async def offers_together(
+    conn: AsyncConnection, state: Negotiation, *, viewer: str
+) -> tuple[Cell, ...]:
+    """All offers at each spread in the book as the viewer knows it; () for who has no seat there.
+
+    state  as the viewer reads it: of a book opened after it left, it learns nothing
+    Runs for the service, since the sums are made of rows that no single bank may read.
+    """
+    if viewer not in state.seats:
+        return ()
     standing = await _quotes(conn, state)
-    at_the_table = viewer in state.seats
-    return SeenQuotes(
-        quotes=cleared.quotes_seen_by(state, viewer, standing),
-        together=(
-            cleared.aggregate({bank: own.quote for bank, own in standing.items()})
-            if at_the_table
-            else ()
-        ),
-    )
+    return cleared.aggregate({bank: own.quote for bank, own in standing.items()})
 
 
 async def clear_book(work: Work, *, negotiation: str) -> Negotiation:

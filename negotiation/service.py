@@ -32,6 +32,7 @@ from negotiation.state import (
     OVER,
     Phase,
     agreement_hash,
+    entitled,
     version_of,
 )
 from negotiation.terms import Difference, differences
@@ -77,7 +78,10 @@ async def _ground(conn: AsyncConnection, state: Negotiation, *, on: date) -> Gro
 
 
 async def make(work: Work, table: Table, *moves: Move, first: int = 0) -> Negotiation:
-    """The state after the moves; what follows from them stands in the log."""
+    """The state after the moves; what follows from them stands in the log.
+
+    Whoever is out by them, by its own word or by the clearing, reads nothing that comes after.
+    """
     ground = await _ground(work.conn, table.state, on=table.held.open_day)
     state, facts = table.state, []
     for move in moves:
@@ -101,7 +105,27 @@ async def make(work: Work, table: Table, *moves: Move, first: int = 0) -> Negoti
         now=work.now,
         first=first,
     )
+    await _reach(work, table, state)
     return state
+
+
+async def _reach(work: Work, table: Table, after: Negotiation) -> None:
+    """Who may read the book follows the state: some are out, and some come back.
+
+    A bank the clearing left out comes back when the lead starts anew at the table, with new terms
+    or a new book; only the lead admits.
+    """
+    before, now = entitled(table.state), entitled(after)
+    for party in sorted(before - now):
+        await ledger.dismiss(work.conn, book=table.held.book, party=party)
+    anew = after.phase in (Phase.OPEN, Phase.BOOK_OPEN)
+    if (
+        table.state.phase is Phase.UNPLACED
+        and anew
+        and work.actor.institution == after.mandate.lead
+    ):
+        for party in sorted(now - {after.mandate.lead}):
+            await ledger.admit(work.conn, book=table.held.book, party=party)
 
 
 async def move(work: Work, *, negotiation: str, made: Move) -> Negotiation:

@@ -72,6 +72,7 @@ class Phase(StrEnum):
 
 
 OVER: Final = frozenset((Phase.FORMED, Phase.ENDED))
+_PLACED: Final = frozenset((Phase.CLEARED, Phase.DECIDED, Phase.SIGNED, Phase.FORMED))
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True):
@@ -393,6 +394,21 @@ def _signed(
             return replace(state, signatures=signatures, phase=phase)
         case FacilityAgreed():
             return replace(state, phase=Phase.FORMED)
+
+
+def entitled(state: Negotiation) -> frozenset[str]:
+    """Who takes part in the negotiation's book as it stands.
+
+    The borrower, the lead, and the banks called that have not declined or left. While a clearing
+    stands, of the banks at the table only those it gave a part; once a sheet is drawn, everyone who
+    signs it as well.
+    """
+    there = {*state.called, state.mandate.borrower}
+    if state.clearing is not None and state.phase in _PLACED:
+        there -= set(state.seats) - set(state.clearing.allocation) - {state.mandate.lead}
+    if state.sheet is not None:
+        there |= set(signatories(state))
+    return frozenset(there)
 
 
 def signatories(state: Negotiation) -> tuple[str, ...]:

@@ -131,12 +131,14 @@ async def withdraw_quote(
 @get(ROOT + "/{negotiation:str}/quotes", guards=[may("read-negotiation")], tags=TAGS)
 async def quotes(negotiation: FromPath[str], desk: AtDesk) -> SeenQuotes:
     """The quotes you may see: the lead all, a bank its own, all banks the offers together."""
-    return await desk.ask(
-        lambda conn: quotes_service.quotes_seen(
-            conn, negotiation=negotiation, viewer=desk.asker.institution
-        ),
-        standing=SERVICE,
+    viewer = desk.asker.institution
+    state, own = await desk.ask(
+        lambda conn: quotes_service.quotes_seen(conn, negotiation=negotiation, viewer=viewer)
     )
+    together = await desk.ask(
+        lambda conn: quotes_service.offers_together(conn, state, viewer=viewer), standing=SERVICE
+    )
+    return SeenQuotes(quotes=own, together=together)
 
 
 @post(ROOT + "/{negotiation:str}/clearing", guards=[may("clear-book")], tags=TAGS)

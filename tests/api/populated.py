@@ -20,6 +20,8 @@ FACILITY = replace(DEAL_2, signed_on=DEAL_2.signed_on.replace(day=1))
 PURPOSE = rooms.DEAL
 LEFT, LEFT_AT = "expert", 4
 """Somebody who took part in the facility's book and left after so many leaves."""
+DECLINED, ROOM = "cib", "neg-yunshen"
+"""A bank that was invited to a negotiation, declined, and still has the borrower's consent."""
 
 
 async def populate(house: House) -> None:
@@ -43,6 +45,7 @@ async def populate(house: House) -> None:
     await _consent(house)
     await _negotiate(house)
     await _sit_down(house)
+    await _decline(house)
     await _revoke(house)
     await house.publish()
     await _cosign(house)
@@ -134,6 +137,24 @@ async def _sit_down(house: House) -> None:
     signed = house.sign("yunshen", "mandate", mandate)
     await house["yunshen-borrower"].post("/v1/negotiations", {"mandate": mandate, "signed": signed})
     await table.seat(house, lead="hzbank", negotiation=deal)
+
+
+async def _decline(house: House) -> None:
+    """A fourth deal: a bank declines, and table, room and log go on without it."""
+    mandate = {
+        **table.mandate_of("yunshen", "hzbank", negotiation=ROOM),
+        "project": "research",
+    }
+    signed = house.sign("yunshen", "mandate", mandate)
+    await house["yunshen-borrower"].post("/v1/negotiations", {"mandate": mandate, "signed": signed})
+    path = f"/v1/negotiations/{ROOM}"
+    await house["hzbank-officer"].post(f"{path}/invitations", {"banks": ["cib"]})
+    await house[f"{DECLINED}-officer"].post(f"{path}/answer", {"joins": False})
+    await house.publish()
+    await house["hzbank-officer"].post(f"{path}/invitations", {"banks": ["czbank"]})
+    await house["czbank-officer"].post(f"{path}/answer", {"joins": True})
+    late = rooms.fact("backlog.now", 6, field_class="orders")
+    await rooms.offer(house, "yunshen-borrower", late)
 
 
 async def _revoke(house: House) -> None:

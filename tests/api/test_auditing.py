@@ -45,8 +45,9 @@ MAY_CHANGE = {
     "ledger.pending": "liandai_ledger",  # append: what resolved it, once
     "ledger.business_day": "liandai_ledger",  # open_business_day
     "ledger.head": "liandai_service",  # the sequencer
+    "ledger.participation": "liandai_ledger",  # dismiss, admit: until_position, that column alone
 }
-NEVER_DELETED = {*MAY_CHANGE, "ledger.participation"}
+NEVER_DELETED = set(MAY_CHANGE)
 
 
 def tables(guards: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ none of the policies. A table that is added tomorrow has to be added here.
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import asyncpg
@@ -18,10 +18,12 @@ import pytest
 from api.database import SCHEMAS
 from api.settings import asyncpg_dsn
 from tests.api.populated import (
+    DECLINED,
     FACILITY,
     LEFT,
     LEFT_AT,
     PURPOSE,
+    ROOM,
     add_what_has_no_route,
     populate,
 )
@@ -31,6 +33,9 @@ ROLES = ("liandai_app", "liandai_auditor", "liandai_service", "liandai_ledger", 
 
 EVERYONE = (*(row[0] for row in INSTITUTIONS), "operator", "stranger", "")
 """Every institution; one nobody has heard of; and nobody at all."""
+
+
+Row = Mapping[str, Any]
 
 
 class World(msgspec.Struct, frozen=True):
@@ -49,16 +54,46 @@ class World(msgspec.Struct, frozen=True):
         )
 
     def ever_took_part(self, me: str, book: str) -> bool:
-        return any(
-            row["book_id"] == book and row["party"] == me
-            for row in self.rows["ledger.participation"]
+        return self.part(me, book) is not None
+
+    def part(self, me: str, book: str) -> dict[str, Any] | None:
+        """My part in the book, over or not."""
+        return next(
+            (
+                row
+                for row in self.rows["ledger.participation"]
+                if (row["book_id"], row["party"]) == (book, me)
+            ),
+            None,
         )
+
+    def within(self, me: str, book: str, size: int) -> bool:
+        """Whether I take part in the book, or did while so many leaves stood in it."""
+        part = self.part(me, book)
+        return part is not None and (
+            part["until_position"] is None or size <= part["until_position"]
+        )
+
+    def met(self, me: str, theirs: Row) -> bool:
+        """Whether the other one had its part in the book before mine was over."""
+        return self.within(me, theirs["book_id"], (theirs["from_position"] or 0) + 1)
+
+    def left_before(self, me: str, book: str, at: datetime) -> bool:
+        """Whether my part in the book was over by then."""
+        part = self.part(me, book)
+        if part is None or part["until_position"] is None:
+            return False
+        last = [
+            row["recorded_at"]
+            for row in self.rows["ledger.leaf"]
+            if (row["book_id"], row["position"]) == (book, part["until_position"] - 1)
+        ]
+        return not last or last[0] < at
 
     def acquainted(self, me: str, borrower: str) -> bool:
         """Whether I share a book with the firm, or it ever gave me consent."""
-        books = {row["book_id"] for row in self.rows["ledger.participation"] if row["party"] == me}
         return any(
-            row["party"] == borrower and row["book_id"] in books
+            row["party"] == borrower and self.met(me, row)
             for row in self.rows["ledger.participation"]
         ) or any(
             row["borrower"] == borrower and row["recipient"] == me
@@ -103,8 +138,6 @@ class World(msgspec.Struct, frozen=True):
         return str(found)
 
 
-Row = Mapping[str, Any]
-
 PUBLIC = {
     "ledger.business_day": "one date, the same for all",
     "api.installation": "the installation's name and public log key",
@@ -130,15 +163,24 @@ CLOSED = {
 }
 """Tables no member may read at all, and why."""
 
-CLOSED_COLUMNS = {"ledger.leaf": {"bytes"}}
-"""Columns no member may read: a leaf's bytes hold the entries of all."""
+CLOSED_COLUMNS = {"ledger.leaf": {"bytes"}, "ledger.participation": {"until_position"}}
+"""Columns no member may read: a leaf's bytes hold the entries of all; when another one left is
+nobody's to know who left before."""
+
+NOW = 2**62
+"""A position no log has reached: only who takes part now takes part then."""
 
 RULES: Mapping[str, Callable[[World, str, Row], bool]] = {
-    "ledger.book": lambda world, me, row: world.ever_took_part(me, row["book_id"]),
-    "ledger.participation": lambda world, me, row: world.ever_took_part(me, row["book_id"]),
+    "ledger.book": lambda world, me, row: world.takes_part(me, row["book_id"], NOW),
+    "ledger.participation": lambda world, me, row: world.met(me, row),
     "ledger.leaf": lambda world, me, row: world.takes_part(me, row["book_id"], row["position"]),
     "ledger.account": lambda world, me, row: (
-        row["party"] == me and world.ever_took_part(me, row["book_id"])
+        row["party"] == me
+        and all(
+            world.takes_part(me, row["book_id"], entry["position"])
+            for entry in world.rows["ledger.entry"]
+            if (entry["book_id"], entry["account_no"]) == (row["book_id"], row["account_no"])
+        )
     ),
     "ledger.entry": lambda world, me, row: (
         row["party"] == me and world.takes_part(me, row["book_id"], row["position"])
@@ -148,11 +190,18 @@ RULES: Mapping[str, Callable[[World, str, Row], bool]] = {
         row["party"] == me and world.takes_part(me, row["book_id"], row["position"])
     ),
     "ledger.reversal": lambda world, me, row: world.takes_part(me, row["book_id"], row["position"]),
+    "ledger.head": lambda world, me, row: (
+        row["book_id"] == "top" or world.takes_part(me, row["book_id"], NOW)
+    ),
+    "ledger.subtree": lambda world, me, row: (
+        row["book_id"] == "top"
+        or world.within(me, row["book_id"], (row["index"] + 1) << row["level"])
+    ),
     **{
         f"ledger.{table}": lambda world, me, row: (
-            row["book_id"] == "top" or world.ever_took_part(me, row["book_id"])
+            row["book_id"] == "top" or world.within(me, row["book_id"], row["size"])
         )
-        for table in ("head", "subtree", "checkpoint", "cosignature", "time_stamp")
+        for table in ("checkpoint", "cosignature", "time_stamp")
     },
     "syndicate.institution": lambda world, me, row: (
         row["kind"] != "borrower"
@@ -165,7 +214,10 @@ RULES: Mapping[str, Callable[[World, str, Row], bool]] = {
     "syndicate.consent_withdrawal": lambda world, me, row: (
         me in (row["borrower"], world.consent_of(row)["recipient"])
     ),
-    "syndicate.room_fact": lambda world, me, row: row["borrower"] == me or world.consented(me, row),
+    "syndicate.room_fact": lambda world, me, row: (
+        row["borrower"] == me
+        or (world.consented(me, row) and not world.left_before(me, row["room"], row["recorded_at"]))
+    ),
     "syndicate.room_access": lambda world, me, row: me in (row["reader"], row["borrower"]),
     "syndicate.facility": lambda world, me, row: world.ever_took_part(me, row["facility"]),
     "syndicate.account_mapping": lambda world, me, row: row["bank"] == me,
@@ -359,6 +411,72 @@ async def test_who_left_a_book_reads_it_up_to_that_day_and_writes_no_more(
     assert refused.value.sqlstate == "LD404"
 
 
+async def test_who_declined_sees_nothing_of_what_came_after(
+    owner: asyncpg.Connection, world: World
+) -> None:
+    """Table by table, with the figures; what stood before is still there to be seen."""
+    part = world.part(DECLINED, ROOM)
+    assert part is not None
+    until = part["until_position"]
+    (book,) = [row for row in world.rows["ledger.book"] if row["book_id"] == ROOM]
+    assert 0 < until < book["size"]
+    counted = {}
+    async with speaking(owner, "liandai_app", DECLINED):
+        for table, shown in (
+            ("leaf", "position < $2"),
+            ("checkpoint", "size <= $2"),
+            ("subtree", "(index + 1) << level <= $2"),
+            ("participation", "coalesce(from_position, 0) < $2"),
+            ("book", "$2 < 0"),
+            ("head", "$2 < 0"),
+        ):
+            query = f"SELECT count(*) FROM ledger.{table} WHERE book_id = $1"
+            counted[table] = await owner.fetchval(query, ROOM)
+            assert counted[table] == await owner.fetchval(f"{query} AND {shown}", ROOM, until)
+        (left,) = await owner.fetch("SELECT * FROM ledger.left_books() WHERE book_id = $1", ROOM)
+        assert (left["size"], left["published"]) == (until, until)
+        facts = "SELECT item FROM syndicate.room_fact WHERE room = $1"
+        items = {row["item"] for row in await owner.fetch(facts, ROOM)}
+        assert "backlog" in items, "it still has the consent"
+        assert "backlog.now" not in items
+    for table in ("leaf", "checkpoint", "participation"):
+        whole = sum(row["book_id"] == ROOM for row in world.rows[f"ledger.{table}"])
+        assert 0 < counted[table] < whole, table
+    print(f"\n{DECLINED} left {ROOM} at {until} of {book['size']}: {counted}")
+
+
+@pytest.mark.parametrize(
+    ("role", "asker", "book", "party", "why"),
+    [
+        ("liandai_app", "cib", ROOM, "czbank", "a bank dismisses nobody else"),
+        ("liandai_app", "hzbank", ROOM, "hzbank", "the lead does not leave"),
+        ("liandai_app", "hzbank", FACILITY.facility, "qinghe", "nor a member from a facility"),
+        ("liandai_app", "qinghe", FACILITY.facility, "qinghe", "nor itself"),
+        ("liandai_service", "", FACILITY.facility, "qinghe", "with balances that are not 0"),
+        ("liandai_service", "", "own-cib-recon", "cib", "from its own book"),
+        ("liandai_app", "", ROOM, "czbank", "nobody at all"),
+    ],
+)
+async def test_a_part_in_a_book_is_not_ended_by(
+    role: str, asker: str, book: str, party: str, why: str, owner: asyncpg.Connection
+) -> None:
+    with pytest.raises(asyncpg.PostgresError) as refused:
+        async with speaking(owner, role, asker):
+            await owner.fetch("SELECT ledger.dismiss($1, $2)", book, party)
+    assert refused.value.sqlstate == "LD403", why
+
+
+async def test_a_part_that_was_over_stays_over_at_the_same_place(
+    owner: asyncpg.Connection, world: World
+) -> None:
+    part = world.part(DECLINED, ROOM)
+    assert part is not None
+    async with speaking(owner, "liandai_app", "hzbank"):
+        again = await owner.fetchval("SELECT ledger.dismiss($1, $2)", ROOM, DECLINED)
+        assert again == part["until_position"]
+        assert await owner.fetchval("SELECT ledger.dismiss($1, 'stranger')", ROOM) is None
+
+
 async def test_a_purpose_nobody_consented_to_opens_no_fact(owner: asyncpg.Connection) -> None:
     for purpose in ("", "neg-yunshen:marketing", "neg-other:assessment"):
         async with speaking(owner, "liandai_app", "hzbank"):
@@ -470,6 +588,7 @@ async def test_an_auditor_may_call_nothing_that_writes(owner: asyncpg.Connection
         "ledger.head_leaf",
         "ledger.sizes_under",
         "api.who_bears",
+        *("ledger.my_books", "ledger.left_books", "ledger.head_leaf", "api.who_bears")
     }
 
 

@@ -211,7 +211,7 @@ async def attempt(book: Database, database_url: str, role: str, statement: str) 
 
 
 async def seen(conn: AsyncConnection, table: str) -> int:
-    columns = "book_id" if table == "ledger.leaf" else "*"
+    columns = "book_id" if table in ("ledger.leaf", "ledger.participation") else "*"
     return len((await conn.execute(text(f"SELECT {columns} FROM {table}"))).all())
 
 

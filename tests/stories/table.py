@@ -145,15 +145,19 @@ async def quote(house: House, *, lead: str, negotiation: str) -> None:
 async def capital(house: House) -> None:
     """Each bank records its own figures (illustrative)."""
     for bank in BANKS:
-        await house[f"{bank}-risk"].post(
-            "/v1/capital",
-            {
-                "as_of": "2024-01-01",
-                "net_capital_minor": 50_000_000 * WAN // 10,
-                "tier1_minor": 45_000_000 * WAN // 10,
-                "illustrative": True,
-            },
-        )
+        await capital_of(house, bank)
+
+
+async def capital_of(house: House, bank: str) -> None:
+    await house[f"{bank}-risk"].post(
+        "/v1/capital",
+        {
+            "as_of": "2024-01-01",
+            "net_capital_minor": 50_000_000 * WAN // 10,
+            "tier1_minor": 45_000_000 * WAN // 10,
+            "illustrative": True,
+        },
+    )
 
 
 async def decide(house: House, *, lead: str, negotiation: str) -> None:
