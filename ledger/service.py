@@ -126,8 +126,8 @@ async def dismiss(conn: AsyncConnection, *, book: str, party: str) -> int | None
 
     Returns how many leaves that is; a part that was over before stays as it was, and None says that
     the party never had one. Admitted again, it reads the whole log. NotAllowed for anybody but the
-    service, or in a negotiation its lead and the party itself; for the lead, for a book of one party,
-    and while an account of the party there is not 0.
+    service, or in a negotiation its lead and the party itself; for the lead; for a book of one
+    party; and while an account of the party there is not 0.
     """
     return await store.dismiss(conn, book=book, party=party)
 

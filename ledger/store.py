@@ -173,19 +173,18 @@ async def business_day(conn: AsyncConnection) -> date | None:
     return (await conn.execute(select(tables.business_day.c.open_day))).scalar_one_or_none()
 
 
-_LEFT = text("SELECT book_id, purpose, open_day, size, accounts FROM ledger.left_books()").columns(
-    *tables.book.c
-)
+_BOOK = [tables.book.c[name] for name in ("book_id", "purpose", "open_day", "size")]
+_LEFT = text("SELECT book_id, purpose, open_day, size FROM ledger.left_books()").columns(*_BOOK)
 """The books the asker left, as they stood for it."""
 
 
 async def books(conn: AsyncConnection) -> Sequence[Found]:
-    query = union_all(select(tables.book), _LEFT.subquery().select()).order_by("book_id")
+    query = union_all(select(*_BOOK), _LEFT.subquery().select()).order_by("book_id")
     return (await conn.execute(query)).all()
 
 
 async def book(conn: AsyncConnection, *, book: str) -> Found | None:
-    query = select(tables.book).where(tables.book.c.book_id == book)
+    query = select(*_BOOK).where(tables.book.c.book_id == book)
     found = (await conn.execute(query)).one_or_none()
     if found is not None:
         return found

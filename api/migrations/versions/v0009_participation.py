@@ -72,13 +72,12 @@ LEFT_BOOKS = """
 -- The books a member left, as they stood for it: its size, its last day, and how much of that is
 -- published by now.
 CREATE FUNCTION ledger.left_books()
-RETURNS TABLE (book_id text, purpose text, open_day date, size bigint, accounts integer,
-  published bigint)
+RETURNS TABLE (book_id text, purpose text, open_day date, size bigint, published bigint)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, ledger AS $$
   SELECT b.book_id, b.purpose,
     coalesce((SELECT l.booking_date FROM ledger.leaf l
       WHERE l.book_id = b.book_id AND l.position = m.until_position - 1), b.open_day),
-    m.until_position, 0, least(m.until_position, coalesce(h.size, 0))
+    m.until_position, least(m.until_position, coalesce(h.size, 0))
   FROM ledger.my_books() m JOIN ledger.book b ON b.book_id = m.book_id
     LEFT JOIN ledger.head h ON h.book_id = m.book_id
   WHERE m.until_position IS NOT NULL AND current_setting('role') = 'liandai_app'
