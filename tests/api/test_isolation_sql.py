@@ -588,7 +588,7 @@ async def test_an_auditor_may_call_nothing_that_writes(owner: asyncpg.Connection
         "ledger.head_leaf",
         "ledger.sizes_under",
         "api.who_bears",
-        *("ledger.my_books", "ledger.left_books", "ledger.head_leaf", "api.who_bears")
+        *("ledger.my_books", "ledger.left_books", "ledger.head_leaf", "api.who_bears"),
     }
 
 
