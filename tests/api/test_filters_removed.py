@@ -11,10 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 
 from api.settings import asyncpg_dsn
-from ledger import store as ledger_store
+from ledger import store_queries
+from ledger.wanted import Wanted
 from negotiation import cleared
 from syndicate.disclosure import room_service
 from tests.api import test_disclosure as rooms
@@ -58,10 +60,10 @@ def removed(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Removed]:
 
     def remove() -> Removed:
         seen = Removed()
-        entries_of = ledger_store._entries_of
+        conditions = store_queries._conditions
 
-        def every_partys(book: str, wanted: dict[str, Any]) -> Any:
-            return entries_of(book, {**wanted, "party": None})
+        def every_partys(wanted: Wanted, lines: Any) -> Any:
+            return conditions(msgspec.structs.replace(wanted, party=None), lines)
 
         for module, name, through in (
             (
@@ -70,7 +72,7 @@ def removed(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Removed]:
                 lambda _state, _viewer, quotes: {bank: one.quote for bank, one in quotes.items()},
             ),
             (room_service, "shown", lambda _allowed, facts: tuple(facts)),
-            (ledger_store, "_entries_of", every_partys),
+            (store_queries, "_conditions", every_partys),
         ):
             monkeypatch.setattr(module, name, seen.instead_of(name, through))
         return seen
@@ -105,7 +107,7 @@ async def test_every_answer_is_the_same_to_the_byte(
     seen = removed()
     after = await everything_asked(peopled)
     assert seen.asked["quotes_seen_by"] > 0
-    assert seen.asked["_entries_of"] > 0
+    assert seen.asked["_conditions"] > 0
     for asked, answer in before.items():
         assert after[asked] == answer, asked
     quotes = {person: before[person, "/v1/negotiations/neg-one/quotes"] for person in OFFICERS}
