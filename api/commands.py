@@ -8,6 +8,7 @@ from typing import Any
 from api import bundles, running
 from api.database import Database, Standing, purpose
 from api.keys import log_signer
+from api.reperformance import reference
 from api.settings import Settings, read_settings
 from ledger import evidence
 
@@ -102,6 +103,7 @@ async def _bundle(
                 installation=installation.name,
                 signer=log_signer(settings.home),
                 witnessing=witnessing,
+                attachments=reference(),
             )
     finally:
         await database.close()

@@ -12,6 +12,8 @@ its `top` log (the heads of all books). It needs no database and no network to b
                                    the last covers every leaf
     books/BOOK/balances.jsonl      {"account": ..., "balance_minor": ...} of every account, sorted
     books/BOOK/salt.hex            the book's secret salt, which opens the day seals
+    reference/NAME.json            attachments: tables that were published elsewhere and that facts
+                                   rest on; what they mean is not known here
 
 The manifest's text is `liandai.bundle/v1`, the installation, then `<sha256> <size> <path>` for
 every other file, sorted by path. So each byte of each file, the manifest's included, stands under
@@ -51,6 +53,7 @@ BOOK_FILES: Final = (
 
 _HEADER = "liandai.bundle/v1"
 _BOOK = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
+_ATTACHMENT = re.compile(r"reference/(?P<name>[a-z0-9][a-z0-9-]{0,79}\.json)")
 _PATH = re.compile(rf"books/(?P<book>{_BOOK.pattern})/(?P<file>[a-z-]+\.[a-z]+)")
 _FILE_LINE = re.compile(r"(?P<digest>[0-9a-f]{64}) (?P<size>0|[1-9][0-9]{0,14}) (?P<path>\S+)")
 _SALT = re.compile(rb"[0-9a-f]{64}\n")
@@ -74,10 +77,11 @@ class BookContents(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BundleContents(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes into a bundle: `top`, `registry`, and the books it is about."""
+    """What goes into a bundle: `top`, `registry`, the books it is about, attachments by name."""
 
     policy: Policy
     books: Sequence[BookContents]
+    attachments: Mapping[str, bytes] = {}
 
 
 class ListedFile(msgspec.Struct, frozen=True):
@@ -130,6 +134,10 @@ def write(contents: BundleContents, *, signer: Signer) -> dict[str, bytes]:
         if len(book.salt) != SALT_SIZE:
             raise WrongInput("$.books", f"a salt of {SALT_SIZE} bytes for {book.book}")
     files = {POLICY: notes.write_policy(contents.policy)}
+    for attached, content in contents.attachments.items():
+        if _ATTACHMENT.fullmatch(f"reference/{attached}") is None:
+            raise WrongInput("$.attachments", "lower-case names that end in .json")
+        files[f"reference/{attached}"] = content
     for book in contents.books:
         files.update(_book_files(book))
     name = contents.policy.log.name
@@ -152,6 +160,15 @@ def _book_files(book: BookContents) -> dict[str, bytes]:
 def path_of(book: str, file: str) -> str:
     """Where a book's file stands in the bundle."""
     return f"books/{book}/{file}"
+
+
+def attachments(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The attachments among a bundle's files, by their names."""
+    return {
+        match["name"]: content
+        for path, content in files.items()
+        if (match := _ATTACHMENT.fullmatch(path))
+    }
 
 
 def balance_lines(balances: Mapping[Account, int]) -> list[bytes]:
@@ -198,6 +215,7 @@ def read_manifest(text: str) -> Manifest:
     manifest = Manifest(installation, files)
     books = manifest.books
     expected = {POLICY, *(path_of(book, file) for book in books for file in BOOK_FILES)}
+    expected.update(path for path in files if _ATTACHMENT.fullmatch(path))
     if list(files) != sorted(expected) or len(listed) != len(files):
         raise WrongInput(MANIFEST, "exactly the files of a bundle, each once and in order")
     if TOP not in books or REGISTRY not in books:

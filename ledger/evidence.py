@@ -1,6 +1,6 @@
 """What is taken home: audit bundles and receipts, read from the database as it stands."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -44,13 +44,15 @@ async def bundle(
     books: Sequence[str],
     installation: str,
     signer: Signer,
+    attachments: Mapping[str, bytes],
     witnessing: Witnessing | None = None,
 ) -> dict[str, bytes]:
     """Every file of an audit bundle by its path; see `ledger.bundle` for the format.
 
-    books       which to take, with the registry and the top log always; all where none is named
-    witnessing  the bundle ends at the last head of the top log that so many have cosigned, every
-                book where that head has it; for None it ends where the logs end
+    books        which to take, with the registry and the top log always; all where none is named
+    attachments  tables that the books' facts rest on, by name; signed with all else
+    witnessing   the bundle ends at the last head of the top log that so many have cosigned, every
+                 book where that head has it; for None it ends where the logs end
     Raises Absent for a book the asker may not see, NotYetPublished while the sequencer is behind,
     NotYetWitnessed.
     """
@@ -67,7 +69,8 @@ async def bundle(
     policy = Policy(
         log=VerifierKey(installation, ED25519, signer.public), witnesses=(), threshold=0
     )
-    return bundles.write(BundleContents(policy=policy, books=contents), signer=signer)
+    whole = BundleContents(policy=policy, books=contents, attachments=attachments)
+    return bundles.write(whole, signer=signer)
 
 
 async def _whole(

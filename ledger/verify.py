@@ -22,12 +22,15 @@ from ledger.errors import LiandaiError, WrongInput
 from ledger.notes import OpenedCheckpoint, Policy
 from ledger.replay import REGISTRY, TOP, Replay
 
+NOT_COMPUTED: Final = (
+    "that amounts follow from the terms: interest, waterfall and shares are not computed again"
+)
 NOT_PROVED: Final = (
     "facts that were never submitted, or agreed outside the service",
     "what the operator, or anyone with the database, has read",
     "that the witnesses are independent of the operator and of one another",
     "who held a private key: a signature shows the key, not the hand",
-    "that amounts follow from the terms: interest, waterfall and shares are not computed again",
+    NOT_COMPUTED,
     "the order of leaves of different books between two heads of the top log, and recorded times: "
     "both rest on the service's clock",
     "anything after the last heads in this bundle",

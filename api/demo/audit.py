@@ -14,9 +14,9 @@ from api.demo.stage import Stage, yuan
 from api.demo.story import FACILITY_2, Told
 from api.demo.table import who
 from api.keys import write_private
+from api.reperformance import judged
 from ledger import merkle, notes
 from ledger.money import format_amount
-from ledger.verify import verify
 from syndicate.risk.share import answer
 
 PATIENCE_SECONDS = 30.0
@@ -166,12 +166,15 @@ class Audit:
         policy = notes.Policy(log=self.log_key, witnesses=self.cast.witness_keys(), threshold=2)
         policy_file = folder.with_name(folder.name + ".policy.json")
         write_private(policy_file, notes.write_policy(policy).decode())
-        verdict = verify(bundles.read_folder(str(folder)), policy).document()
+        verdict = judged(bundles.read_folder(str(folder)), policy)
         size = sum(len(content) for content in files.values())
         self.stage.line(f"审计包 bundle: {folder} ({len(files)} files, {size:,} bytes)")
         self.stage.line(f"自行验证 try: liandai verify {folder} --policy {policy_file}")
         for checked in verdict["checked"]:
             self.stage.line(f"  ✓ {checked}")
+        for book, again in verdict["reperformed"].items():
+            count = sum(again["facts"].values())
+            self.stage.line(f"  ✓ 重算 computed again: {book}, {count} facts from its terms")
         for missing in verdict["expected_but_missing"]:
             self.stage.line(f"  缺 missing: {missing}")
         self.stage.line("不能证明的 what this does not prove:")

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.database import NOBODY, SERVICE
 from api.desk import AtDesk, Desk, IdempotencyKey, Work
 from api.identity import any_member, may
+from api.reperformance import reference
 from api.routes.log_proofs import witnessing
 from ledger import evidence, notes, publishing
 from ledger import service as ledger
@@ -279,6 +280,7 @@ async def bundle(
             installation=desk.installation.name,
             signer=desk.installation.signer,
             witnessing=asked,
+            attachments=reference(),
         )
     )
     packed = io.BytesIO()

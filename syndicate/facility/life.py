@@ -10,6 +10,7 @@ from datetime import date
 
 import msgspec
 
+from ledger.errors import WrongInput
 from syndicate.facility import claims, payments, schedule
 from syndicate.facility.checks import check_amount, check_name, check_sha256, check_text
 from syndicate.facility.errors import (
@@ -162,6 +163,21 @@ def decide_form(terms: FacilityTerms, *, signatures: tuple[Statement, ...]) -> F
         check_name(party, place=f"$.terms.parties[{index}]")
     check_risk_share(terms, place="$.terms.risk_share")
     return FacilityFormed(terms=terms, terms_hash=terms_hash(terms), signatures=signatures)
+
+
+def check_signed_by_all(formed: FacilityFormed) -> None:
+    """Nothing: every party signed a term sheet that names exactly these terms, once (I17)."""
+    wanted = {"facility": formed.terms.facility, "terms_hash": formed.terms_hash}
+    for index, statement in enumerate(formed.signatures):
+        place = f"$.signatures[{index}]"
+        if statement.kind != "term-sheet":
+            raise WrongInput(f"{place}.kind", '"term-sheet"')
+        for name, value in wanted.items():
+            if statement.body.get(name) != value:
+                raise WrongInput(f"{place}.body.{name}", f'"{value}"')
+    signed = sorted(statement.by for statement in formed.signatures)
+    if signed != sorted(formed.terms.parties):
+        raise WrongInput("$.signatures", f"one of each of {', '.join(formed.terms.parties)}")
 
 
 def decide_contract(state: FacilityState, command: RecordContract) -> tuple[ContractRecorded]:

@@ -101,7 +101,7 @@ async def form(
     check_id(terms.facility, place="$.terms.facility")
     formed = life.decide_form(terms, signatures=tuple(signatures))
     await _check_parties(work.conn, terms)
-    _check_signed_by_all(formed)
+    life.check_signed_by_all(formed)
     await parties.check_signed(work.conn, signatures, now=work.now, place="$.signatures")
     await ledger.open_book(
         work.conn,
@@ -124,21 +124,6 @@ async def form(
     )
     held = await ledger.hold(work.conn, book=terms.facility)
     return await _entered(work, held, before=None, brought=(formed,))
-
-
-def _check_signed_by_all(formed: facts.FacilityFormed) -> None:
-    """Nothing: every party signed a term sheet that names exactly these terms, once (I17)."""
-    wanted = {"facility": formed.terms.facility, "terms_hash": formed.terms_hash}
-    for index, statement in enumerate(formed.signatures):
-        place = f"$.signatures[{index}]"
-        if statement.kind != "term-sheet":
-            raise WrongInput(f"{place}.kind", '"term-sheet"')
-        for name, value in wanted.items():
-            if statement.body.get(name) != value:
-                raise WrongInput(f"{place}.body.{name}", f'"{value}"')
-    signed = sorted(statement.by for statement in formed.signatures)
-    if signed != sorted(formed.terms.parties):
-        raise WrongInput("$.signatures", f"one of each of {', '.join(formed.terms.parties)}")
 
 
 async def _check_parties(conn: AsyncConnection, terms: FacilityTerms) -> None:

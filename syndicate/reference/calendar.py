@@ -6,7 +6,10 @@
 It reads no clock and never guesses: the arrangement of a year is published the November before.
 """
 
+from collections.abc import Mapping
+from contextvars import ContextVar
 from datetime import date, timedelta
+from types import MappingProxyType
 from typing import ClassVar, Final, Literal
 
 from msgspec import Struct
@@ -36,7 +39,12 @@ LAST_DAY: Final = date(ARRANGEMENTS[-1].year, 12, 31)
 
 Convention = Literal["following", "modified_following", "none"]
 
-_BY_YEAR: Final = {arrangement.year: arrangement for arrangement in ARRANGEMENTS}
+IN_USE: ContextVar[Mapping[int, Arrangement]] = ContextVar(
+    "arrangements",
+    default=MappingProxyType({arrangement.year: arrangement for arrangement in ARRANGEMENTS}),
+)
+"""The years that questions are answered from; others only inside `published.using`."""
+
 _ONE_DAY: Final = timedelta(days=1)
 
 
@@ -57,7 +65,7 @@ class BeyondCalendar(Refused):
 
 def arrangement_of(day: date) -> Arrangement:
     """The notices that decide the day's year; BeyondCalendar outside the table."""
-    arrangement = _BY_YEAR.get(day.year)
+    arrangement = IN_USE.get().get(day.year)
     if arrangement is None:
         raise BeyondCalendar(day)
     return arrangement
@@ -141,7 +149,7 @@ def _plan(day: date, *, step: timedelta) -> tuple[date, bool]:
     """The first presumed workday from `day` on, and whether any day looked at was a guess."""
     guessed = False
     while True:
-        known = day.year in _BY_YEAR
+        known = day.year in IN_USE.get()
         guessed = guessed or not known
         if is_workday(day) if known else _is_weekday(day):
             return day, guessed

@@ -10,6 +10,8 @@ the notice for that year; two have Monday the 22nd, kept here. Its rate is not i
 """
 
 from bisect import bisect_right
+from collections.abc import Sequence
+from contextvars import ContextVar
 from datetime import date, timedelta
 from fractions import Fraction
 from typing import ClassVar, Final, Literal, get_args
@@ -35,6 +37,14 @@ class Fixing(Struct, frozen=True, kw_only=True):
     fixed_on: date
 
 
+class Published(Struct, frozen=True, kw_only=True):
+    """One publication: both rates, exact."""
+
+    fixed_on: date
+    one_year: Fraction
+    five_years: Fraction
+
+
 class BeforeFirstFixing(Refused):
     """No loan prime rate of this kind existed on the day. Fields: on, first_fixing."""
 
@@ -53,21 +63,24 @@ def lpr_in_force(tenor: Tenor, on: date) -> Fixing:
     """
     if tenor not in TENORS:
         raise WrongInput("tenor", "1Y or 5Y")
-    row = bisect_right(_DAYS, on) - 1
+    table = IN_USE.get()
+    row = bisect_right(table, on, key=lambda published: published.fixed_on) - 1
     if row < 0:
         raise BeforeFirstFixing(on)
-    rate = (_ONE_YEAR if tenor == "1Y" else _FIVE_YEARS)[row]
-    return Fixing(tenor=tenor, rate=rate, fixed_on=_DAYS[row])
+    rate = table[row].one_year if tenor == "1Y" else table[row].five_years
+    return Fixing(tenor=tenor, rate=rate, fixed_on=table[row].fixed_on)
 
 
 def is_known(on: date) -> bool:
     """Whether the table surely holds the fixing in force on the day: a reset is not provisional."""
-    return FIRST_FIXING <= on <= LAST_FIXING
+    table = IN_USE.get()
+    return table[0].fixed_on <= on <= table[-1].fixed_on
 
 
 def stale_after() -> date:
     """The last day before the next fixing is due: from the day after, the table may be behind."""
-    year, month_index = divmod(LAST_FIXING.year * 12 + LAST_FIXING.month, 12)
+    last = IN_USE.get()[-1].fixed_on
+    year, month_index = divmod(last.year * 12 + last.month, 12)
     return publication_day(year, month_index + 1) - timedelta(days=1)
 
 
@@ -167,10 +180,18 @@ _TABLE: Final = """
 2026-08-20 3.00 3.50
 """
 
-_ROWS: Final = tuple(line.split() for line in _TABLE.split("\n") if line)
-_DAYS: Final = tuple(date.fromisoformat(day) for day, _, _ in _ROWS)
-_ONE_YEAR: Final = tuple(Fraction(percent) / 100 for _, percent, _ in _ROWS)
-_FIVE_YEARS: Final = tuple(Fraction(percent) / 100 for _, _, percent in _ROWS)
+FIXINGS: Final = tuple(
+    Published(
+        fixed_on=date.fromisoformat(day),
+        one_year=Fraction(one_year) / 100,
+        five_years=Fraction(five_years) / 100,
+    )
+    for day, one_year, five_years in (line.split() for line in _TABLE.split("\n") if line)
+)
+"""The program's own table, oldest first."""
 
-FIRST_FIXING: Final = _DAYS[0]
-LAST_FIXING: Final = _DAYS[-1]
+IN_USE: ContextVar[Sequence[Published]] = ContextVar("fixings", default=FIXINGS)
+"""The table that questions are answered from; another one only inside `published.using`."""
+
+FIRST_FIXING: Final = FIXINGS[0].fixed_on
+LAST_FIXING: Final = FIXINGS[-1].fixed_on

@@ -1,0 +1,147 @@
+"""Whether a bundle's facilities follow from their terms: the ledger's verdict, then each facility.
+
+`ledger.verify` says whether the log holds; here every facility book of a bundle that does is
+computed again (`syndicate.facility.reperform`), by the fixings and working days in the bundle, and
+held against the negotiation that formed it where that book is here too. It adds up and judges
+nothing itself.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ledger import bundle
+from ledger.documents import canonical, read_json
+from ledger.errors import LiandaiError
+from ledger.leaves import Leaf
+from ledger.notes import Policy
+from ledger.replay import read_leaf, stored_as_leaf
+from ledger.verify import NOT_COMPUTED, verify
+from syndicate.facility import facts
+from syndicate.facility.facts import FacilityFormed
+from syndicate.facility.reperform import FORMED, Reperformed, reperform
+from syndicate.reference import published
+from syndicate.rules.engine import show
+from syndicate.rules.packs import PACKS
+
+RULES = "rules.json"
+NOT_REPERFORMED = (
+    "what was chosen and not computed: that a draw, an alert, an event or evidence is true",
+    "that cash moved: a receiving bank's signed word is taken for it",
+    "that the fixings and working days in the bundle are the published ones, beyond the program's",
+    "readings of borrower data against consents: readings are no leaves of the log",
+)
+
+
+def reference() -> dict[str, bytes]:
+    """The tables and rule packs of this program, as a bundle's attachments by name."""
+    return {**published.documents(), RULES: canonical({"packs": _packs()})}
+
+
+def judged(files: Mapping[str, bytes], policy: Policy | None) -> dict[str, Any]:
+    """The answer of `liandai verify`: the ledger's verdict, and every facility computed again.
+
+    Raises BundleUnreadable where the files are no bundle.
+    """
+    verdict = verify(files, policy)
+    document = verdict.document()
+    document["reperformed"] = {}
+    if not verdict.verified:
+        return document
+    given = bundle.attachments(files)
+    books = {book: _leaves(files, book) for book in verdict.books}
+    facilities = [book for book, leaves in books.items() if _is_facility(leaves)]
+    if not facilities:
+        return document
+    try:
+        tables = published.read(given)
+    except LiandaiError as error:
+        document["expected_but_missing"].append(f"the tables to compute facilities by: {error}")
+        return document
+    document["checked"] += _compared(tables, given)
+    with published.using(tables):
+        for book in facilities:
+            found = reperform(books[book])
+            document["reperformed"][book] = {
+                "facts": found.facts,
+                "amounts": found.amounts,
+            }
+            document["expected_but_missing"] += [f"{book}: {line}" for line in found.missing]
+            wrong = _first_wrong(book, found, books)
+            if wrong is not None:
+                document |= {"verified": False, "first_wrong": wrong}
+                return document
+    document["not_proved"] = [
+        *(line for line in document["not_proved"] if line != NOT_COMPUTED),
+        *NOT_REPERFORMED,
+    ]
+    return document
+
+
+def _first_wrong(
+    book: str, found: Reperformed, books: Mapping[str, list[Leaf]]
+) -> dict[str, Any] | None:
+    if found.index is not None:
+        return {"why": f"computed again: {found.why}", "book": book, "index": found.index}
+    formed = facts.fact_of(books[book][0].subject)
+    assert isinstance(formed, FacilityFormed), "it was computed again"
+    for flaw in _against_negotiation(formed, books):
+        return {"why": flaw, "book": book, "index": 0}
+    return None
+
+
+def _against_negotiation(formed: FacilityFormed, books: Mapping[str, list[Leaf]]) -> Iterator[str]:
+    """What parts the facility's terms from the sheet that the negotiation drew and had signed."""
+    for statement in formed.signatures:
+        name = statement.body.get("negotiation")
+        if not isinstance(name, str) or name not in books:
+            continue
+        said = [leaf.subject for leaf in books[name]]
+        drawn = [subject for subject in said if subject.get("type") == "TermSheetDrawn"]
+        if not drawn:
+            yield f"a term sheet drawn in {name}, before {statement.by} signed it"
+        elif (drawn[-1].get("term_sheet_hash"), drawn[-1].get("terms_hash")) != (
+            statement.body.get("term_sheet"),
+            formed.terms_hash,
+        ):
+            yield f"the terms of the sheet that {name} drew"
+        elif published.digest(drawn[-1].get("term_sheet")) != drawn[-1].get("term_sheet_hash"):
+            yield f"a term sheet in {name} that has its own digest"
+
+
+def _leaves(files: Mapping[str, bytes], book: str) -> list[Leaf]:
+    path = bundle.path_of(book, "leaves.jsonl")
+    lines = bundle.read_lines(files[path], place=path)
+    return [stored_as_leaf(read_leaf(line)) for line in lines]
+
+
+def _is_facility(leaves: list[Leaf]) -> bool:
+    return bool(leaves) and leaves[0].subject.get("type") == FORMED
+
+
+def _compared(tables: published.Tables, given: Mapping[str, bytes]) -> list[str]:
+    """What the bundle's tables are beside the program's own, in a line each."""
+    parted = published.differences(tables)
+    lines = [f"other in the bundle than in this program, and used: {line}" for line in parted]
+    if not parted:
+        lines += [
+            f"fixings in the bundle equal the program's: {len(tables.fixings)}",
+            f"years of working days equal the program's: {len(tables.years)}",
+        ]
+    try:
+        packs = read_json(given[RULES], place=RULES)["packs"]
+    except (LiandaiError, LookupError, TypeError):
+        return [*lines, "rule packs: the program's own, none are named in the bundle"]
+    alike = packs == _packs()
+    return [
+        *lines,
+        f"rule packs equal the program's: {len(PACKS)}"
+        if alike
+        else "rule packs named in the bundle differ from the program's, which were used",
+    ]
+
+
+def _packs() -> list[dict[str, Any]]:
+    return [
+        {"pack": pack, "versions": document["versions"], "sha256": published.digest(document)}
+        for pack, document in ((pack, show(pack)) for pack in PACKS)
+    ]
