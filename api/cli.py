@@ -197,6 +197,14 @@ def proof(file: str, policy: str | None) -> int:
     return 0 if found.verified else 1
 
 
+@liandai.command()
+def verifier() -> None:
+    """Print the stand-alone verifier: one file that needs Python 3.11 and nothing of ours."""
+    from ledger import standalone
+
+    sys.stdout.write(Path(standalone.__file__).read_text("utf-8"))
+
+
 @liandai.group("key")
 def keys() -> None:
     """An institution's own signing key; it never leaves your machine."""

@@ -11,7 +11,7 @@ from sqlalchemy.pool import NullPool
 
 from api import auditing
 from api.database import SERVICE, Database
-from ledger import evidence
+from ledger import evidence, standalone
 from ledger import service as ledger
 from ledger.verify import verify
 from tests.conftest import _named, _run
@@ -206,9 +206,12 @@ async def test_the_offline_verifier_takes_the_bundle_and_counts_what_it_checked(
     told: Database,
 ) -> None:
     async with told.transaction(SERVICE) as conn:
-        files = await evidence.bundle(conn, books=[BOOK], installation=NAME, signer=SIGNER)
+        files = await evidence.bundle(
+            conn, books=[BOOK], installation=NAME, signer=SIGNER, attachments={}
+        )
     verdict = verify(files, None)
     assert verdict.verified, verdict
+    assert standalone.verify(files, None)["verified"], "the stand-alone one takes the same leaves"
     for line in (
         "pendings posted once, at most what was pending: 2",
         "pendings voided once: 1",

@@ -1,0 +1,234 @@
+"""The stand-alone verifier says what the product's own verifier says, of true and of wrong bundles.
+
+Neither shares a line with the other: what one misses, the other must find, and where they part, a
+test fails. See `test_bundle` for what each defect is.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ledger import notes, signatures, standalone
+from ledger.verify import verify
+from tests.given import vectors_folder
+from tests.ledger import test_bundle
+from tests.ledger.installation import resigned, told
+from tests.ledger.test_bundle import CHEATS, FILES, HONEST, POLICY, flipped
+
+SOURCE = Path(standalone.__file__)
+
+
+def both(files, policy=POLICY, *, exactly=True):
+    """What both verifiers say, once it is the same: None, or the book and index that is wrong."""
+    ours = verify(files, policy).document()
+    trusted = None if policy is None else standalone.read_policy(notes.write_policy(policy))
+    theirs = standalone.verify(files, trusted)
+    json.dumps(theirs)
+    assert (ours["verified"], ours["trust"]) == (theirs["verified"], theirs["trust"])
+    wrong = [said.get("first_wrong", {}) for said in (ours, theirs)]
+    places = [(found.get("book"), found.get("index")) for found in wrong]
+    if exactly:
+        assert places[0] == places[1], wrong
+    for book, figures in theirs["books"].items() if ours["verified"] else ():
+        assert {name: ours["books"][book][name] for name in figures} == figures
+    return None if ours["verified"] else places[0]
+
+
+def test_it_is_one_file_that_can_be_read_in_one_sitting():
+    text = SOURCE.read_text("utf-8")
+    assert len(text.splitlines()) <= 300
+    assert max(map(len, text.splitlines())) <= 120
+    imported = {line.split()[1] for line in text.splitlines() if line.startswith("from ")}
+    assert not imported.intersection({"ledger", "syndicate", "negotiation", "api", "msgspec"})
+
+
+@pytest.mark.parametrize("policy", [POLICY, None], ids=["policy", "self"])
+def test_both_accept_the_true_bundle(policy):
+    assert both(FILES, policy) is None
+    assert both(told(cosigners=["hzbank", "cib"]).bundle(), policy) is None
+
+
+@pytest.mark.parametrize("cheat", CHEATS)
+def test_both_name_the_same_leaf_that_cheats(cheat):
+    book, index, change, _ = CHEATS[cheat]
+    of = told(alter=lambda at, n, raw: change(raw) if (at, n) == (book, index) else raw)
+    assert both(of.bundle(), None) == (book, index)
+
+
+@pytest.mark.parametrize("path", sorted(path for path in FILES if FILES[path]))
+def test_both_find_the_same_changed_bit(path):
+    size = len(FILES[path])
+    for offset in range(0, size, 1 if size <= 200 else size // 12):
+        changed = {**FILES, path: flipped(FILES[path], offset)}
+        assert both(changed) is not None, offset
+
+
+@pytest.mark.parametrize("path", sorted(FILES))
+def test_both_find_what_was_removed_appended_or_cut(path):
+    rest = {other: content for other, content in FILES.items() if other != path}
+    assert both(rest) is not None
+    for tail in (b"\n", b"\x00", b" "):
+        assert both({**FILES, path: FILES[path] + tail}, exactly=False) is not None
+    if FILES[path]:
+        assert both({**FILES, path: FILES[path][:-1]}, exactly=False) is not None
+
+
+@pytest.mark.parametrize("path", ["README", "books/fac-3/leaves.jsonl", "empty/", "x/y"])
+def test_both_find_an_added_file(path):
+    assert both({**FILES, path: b""}) is not None
+
+
+def test_both_refuse_a_bundle_signed_by_other_keys_under_the_policy_only():
+    forged = told(world="forged").bundle()
+    assert both(forged, None) is None
+    assert both(forged, POLICY) is not None
+
+
+def test_both_refuse_a_rewritten_past_that_too_few_witnesses_cosigned():
+    for cosigners in ([], ["cib"]):
+        assert both(test_bundle.rewritten(cosigners=cosigners).bundle()) == ("top", 0)
+
+
+def test_both_point_at_the_past_that_an_old_checkpoint_contradicts():
+    forged = test_bundle.rewritten()
+    forged.checkpoints["fac-1"][0] = HONEST.checkpoints["fac-1"][0]
+    assert both(forged.bundle()) == ("fac-1", 0)
+
+
+def test_both_want_every_leaf_under_a_checkpoint_and_a_head():
+    late = told()
+    late.append("fac-1", "late", {"type": "Noted"})
+    assert both(late.bundle()) == ("fac-1", 10)
+    late.sign("fac-1")
+    assert both(late.bundle()) == ("fac-1", 10)
+    short = told()
+    short.books["fac-1"] = short.books["fac-1"][:7]
+    assert both(short.bundle()) == ("fac-1", 7)
+
+
+@pytest.mark.parametrize("path", ["leaves.jsonl", "leaf-hashes.bin", "balances.jsonl", "salt.hex"])
+def test_both_find_what_the_log_key_signed_again(path):
+    path = f"books/fac-1/{path}"
+    for offset in range(0, len(FILES[path]), 1 + len(FILES[path]) // 12):
+        assert both(resigned({**FILES, path: flipped(FILES[path], offset)}, HONEST.signer))
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_both_say_the_same_of_files_damaged_at_random_and_signed_again(data):
+    files = dict(FILES)
+    for _ in range(data.draw(st.integers(1, 2))):
+        path = data.draw(st.sampled_from(sorted(FILES)))
+        content = files.get(path, b"")
+        start = data.draw(st.integers(0, len(content)))
+        end = data.draw(st.integers(start, min(len(content), start + 40)))
+        part = st.binary(max_size=9) | st.text(' ,:"\\{}[]0123456789abtrufn-.eE\n贷𐀀', max_size=5)
+        drawn = data.draw(part)
+        files[path] = content[:start] + (drawn.encode() if isinstance(drawn, str) else drawn)
+        files[path] += content[end:]
+    if data.draw(st.booleans()):
+        files = resigned(files, HONEST.signer)
+    for policy in (POLICY, None):
+        both(files, policy, exactly=False)
+
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text("ab\n\x7f\x00 é𐀀\ue000", max_size=3), inner)
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(values, st.booleans())
+def test_both_take_the_same_subjects(value, is_sorted):
+    written = json.dumps(value, ensure_ascii=False, sort_keys=is_sorted, separators=(",", ":"))
+
+    def alter(book, index, raw):
+        if (book, index) != ("fac-1", 2):
+            return raw
+        return raw.replace(b'"conflict"', written.encode())
+
+    of = told(alter=alter)
+    both(of.bundle(), None)
+
+
+# ---- the signatures, by themselves
+
+
+def wycheproof():
+    vectors = json.loads((vectors_folder() / "wycheproof" / "ed25519_test.json").read_text("utf-8"))
+    for group in vectors["testGroups"]:
+        public = bytes.fromhex(group["publicKey"]["pk"])
+        for test in group["tests"]:
+            yield public, bytes.fromhex(test["msg"]), bytes.fromhex(test["sig"]), test
+
+
+def holds(public, message, signature):
+    try:
+        standalone.check_signature(public, message, signature)
+    except (ValueError, IndexError):
+        return False
+    return True
+
+
+def test_a_signature_holds_where_it_does_for_the_product():
+    seen = 0
+    for public, message, signature, test in wycheproof():
+        said = signatures.verify(public=public, message=message, signature=signature)
+        assert holds(public, message, signature) == said == (test["result"] == "valid"), test
+        seen += 1
+    assert seen >= 100
+
+
+# ---- run as the auditor runs it
+
+
+def run(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, "-I", str(SOURCE), *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def laid_out(files, folder):
+    for path, content in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    return folder
+
+
+def test_it_runs_alone_and_answers_with_one_document_and_an_exit_code(tmp_path):
+    bundle = laid_out(FILES, tmp_path / "bundle")
+    (tmp_path / "policy.json").write_bytes(notes.write_policy(POLICY))
+    done = run("bundle", "--policy", "policy.json", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["trust"] == "policy"
+    (bundle / "extra").mkdir()
+    done = run("bundle", cwd=tmp_path)
+    assert (done.returncode, json.loads(done.stdout)["first_wrong"]["file"]) == (1, "extra/")
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["none"], ["bundle", "--policy", "none"], ["bundle", "--key", "policy.json"]]
+)
+def test_what_is_no_bundle_or_policy_is_one_line_and_exit_2(tmp_path, arguments):
+    laid_out(FILES, tmp_path / "bundle")
+    (tmp_path / "policy.json").write_bytes(notes.write_policy(POLICY))
+    done = run(*arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
