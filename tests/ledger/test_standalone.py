@@ -7,18 +7,34 @@ test fails. See `test_bundle` for what each defect is.
 import json
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger import notes, signatures, standalone
+from ledger import leaves, notes, signatures, standalone
+from ledger.entries import Account
+from ledger.errors import LiandaiError
+from ledger.journal import Journal
+from ledger.leaves import Leaf
 from ledger.verify import verify
 from tests.given import vectors_folder
 from tests.ledger import test_bundle
 from tests.ledger.installation import resigned, told
 from tests.ledger.test_bundle import CHEATS, FILES, HONEST, POLICY, flipped
+from tests.ledger.test_journal import (
+    ENDS,
+    MISSHAPEN,
+    NOW,
+    REFUSED,
+    STEPS,
+    made,
+    pending,
+    posting,
+    void,
+)
 
 SOURCE = Path(standalone.__file__)
 
@@ -232,3 +248,65 @@ def test_what_is_no_bundle_or_policy_is_one_line_and_exit_2(tmp_path, arguments)
     (tmp_path / "policy.json").write_bytes(notes.write_policy(POLICY))
     done = run(*arguments, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+
+
+# ---- pendings, reversals and limits: the tables and steps of the pure machine's own test
+
+
+def taken(*stands: Leaf) -> standalone.Book:
+    book = standalone.Book("own-alfa-x", bytes(32), {})
+    for one in stands:
+        book.take(leaves.encode(one))
+    return book
+
+
+@pytest.mark.parametrize(
+    ("stands", "then"), [row[1:3] for row in REFUSED], ids=[row[0] for row in REFUSED]
+)
+def test_it_takes_what_stands_and_refuses_what_the_state_does_not_allow(stands, then):
+    book = taken(*stands)
+    with pytest.raises((ValueError, LookupError)):
+        book.take(leaves.encode(then))
+
+
+@pytest.mark.parametrize("wrong", [row[1] for row in MISSHAPEN], ids=[row[0] for row in MISSHAPEN])
+def test_it_refuses_a_misshapen_leaf(wrong):
+    book = taken(pending("p", 5))
+    with pytest.raises((ValueError, LookupError)):
+        book.take(leaves.encode(wrong))
+
+
+@pytest.mark.parametrize(("late", "is_over"), ENDS)
+def test_from_its_end_on_it_lets_only_the_system_void_a_pending(late, is_over):
+    at = {"recorded_at": NOW + timedelta(seconds=60 + late)}
+    stands = pending("p", 5, lasts=60)
+    for one, holds in (
+        (posting("x", "p", 5, **at), not is_over),
+        (void("v", "p", **at), not is_over),
+        (void("v", "p", reason="expired", **at), is_over),
+    ):
+        if holds:
+            taken(stands, one)
+        else:
+            with pytest.raises(ValueError, match="its end"):
+                taken(stands, one)
+
+
+@settings(deadline=None)
+@given(STEPS)
+def test_it_takes_exactly_the_leaves_that_the_pure_machine_takes(steps):
+    machine, stands = Journal(), []
+    for number, step in enumerate(steps):
+        one = made(step, number)
+        try:
+            machine.take(one)
+        except LiandaiError:
+            with pytest.raises((ValueError, LookupError)):
+                taken(*stands, one)
+            continue
+        stands.append(one)
+    assert taken(*stands).balances == {tuple_of(a): n for a, n in machine.balances.items()}
+
+
+def tuple_of(account: Account) -> tuple[str, ...]:
+    return (account.party, account.code, account.counterparty, account.ref, account.currency)
