@@ -45,6 +45,7 @@ from syndicate.facility.facts import (
     RateFixed,
     ReleaseApproved,
 )
+from syndicate.facility.log import BESIDE
 from syndicate.facility.state import FacilityState, evolve
 
 FORMED = "FacilityFormed"
@@ -91,12 +92,17 @@ def reperform(leaves: Iterable[Leaf]) -> Reperformed:
 
 
 class _Run:
-    """The facility while its leaves are taken. due: what a command or a day still has to bring."""
+    """The facility while its leaves are taken.
+
+    due    what a command or a day still has to bring
+    noted  the leaf of each fact, by the fact's name
+    """
 
     def __init__(self) -> None:
         self.state: FacilityState | None = None
         self.drafts: dict[str, tuple[Draft, str]] = {}
         self.due: deque[Fact] = deque()
+        self.noted: dict[str, str] = {}
         self.counted: Counter[str] = Counter()
         self.amounts = 0
         self.missing: list[str] = []
@@ -114,7 +120,7 @@ class _Run:
 
     def take(self, leaf: Leaf) -> None:
         """The leaf follows from those before it. Raises what says why it does not."""
-        if leaf.kind == "refusal":
+        if leaf.kind == "refusal" or leaf.subject.get("type") in BESIDE:
             return
         if self.due and leaf.kind == "seal":
             raise Differs("$.kind", f"{facts.name_of(self.due[0])} before the day is sealed")
@@ -140,6 +146,10 @@ class _Run:
         value_date = facts.value_date_of(said, booking_date=leaf.booking_date)
         if leaf.value_date != value_date:
             raise Differs("$.value_date", str(value_date))
+        wrong = self.noted.get(facts.corrects(said) or "")
+        if leaf.corrects != wrong:
+            raise Differs("$.corrects", f"{wrong or 'nothing'}, not {leaf.corrects}")
+        self.noted[facts.name_of(said)] = leaf.leaf_id
         self.state = evolve(self.state, said)
         self.counted[type(said).__name__] += 1
         self.amounts += _amounts_in(leaf.subject)

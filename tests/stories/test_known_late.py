@@ -9,10 +9,13 @@ from datetime import date
 from fractions import Fraction
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
+from api.reperformance import judged
+from ledger.leaves import decode
 from ledger.money import round_half_up
-from ledger.verify import verify
+from syndicate.facility.reperform import reperform
 from tests.api.test_ledger_queries import unpacked
 from tests.facility_house import Deal, formed
 from tests.house import House
@@ -147,5 +150,16 @@ async def paid_on_the_day_by_all_and_unconfirmed_by_cib(deal: Deal) -> None:
     later = await deal.instruct("repayment", "qinghe", "hzbank", 1, about="d1")
     refused = await deal.confirm(later, value_date="2024-04-26", expect=409)
     assert refused["code"] == "over-payment"
-    verdict = verify(await unpacked(deal.house), None)
-    assert verdict.verified, verdict.document()
+    files = await unpacked(deal.house)
+    document = judged(files, None)
+    assert document["verified"], document
+    ((book, again),) = document["reperformed"].items()
+    assert again["facts"]["InterestCorrected"] >= 7
+    assert again["facts"]["OverdueCorrected"] == 1
+
+    lines = files[f"books/{book}/leaves.jsonl"].splitlines()
+    leaves = [decode(line) for line in lines]
+    (at,) = (n for n, one in enumerate(leaves) if one.subject["type"] == "OverdueCorrected")
+    leaves[at] = msgspec.structs.replace(leaves[at], corrects=None)
+    found = reperform(leaves)
+    assert (found.index, "$.corrects" in (found.why or "")) == (at, True), found.why
