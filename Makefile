@@ -6,7 +6,7 @@
 # the Python of a new .venv.
 
 .DEFAULT_GOAL := help
-.PHONY: demo serve test bench lint lock clean help runtime dev
+.PHONY: demo serve test bench campaign lint lock clean help runtime dev
 
 demo: runtime ## run the two deals of the story through the HTTP API; the last line is JSON
 	@exec .venv/bin/liandai demo
@@ -19,6 +19,10 @@ test: dev ## run all tests, the checks of style, types and imports among them
 
 bench: dev ## measure; every figure beside the one it is a ratio of
 	@exec .venv/bin/python -m tests.bench
+
+campaign: dev ## break it for hours: millions of questions, forgeries, races, kill -9
+	@LIANDAI_CAMPAIGN=$${LIANDAI_CAMPAIGN:-full} .venv/bin/python -m pytest -q -s \
+		tests/campaign tests/stories/test_kill_nine.py
 
 lint: dev ## style, types and import directions alone
 	.venv/bin/ruff check .
