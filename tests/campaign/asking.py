@@ -22,34 +22,36 @@ KINDS: Final = (
     *("reversal",) * 12,
     *("account",) * 8,
 )
-TWISTED: Final = 0.08
-"""How many are given a form that no leaf has."""
 
 
 class Asker:
-    """Asks one book after another. joint: several parties and their debts, or one party alone."""
+    """Asks one book one question after the other.
 
-    def __init__(self, dice: Random, *, joint: bool) -> None:
+    joint    several parties and their debts, or one party alone
+    twisted  how many are given a form that no leaf has
+    """
+
+    def __init__(self, dice: Random, *, joint: bool, twisted: float) -> None:
         self._dice = dice
         self._parties = PARTIES if joint else PARTIES[:1]
         self._joint = joint
-        self._number = 0
+        self._share_twisted = twisted
         self._blocks: dict[str, list[Lines]] = {}
 
-    def ask(self, model: Model, *, at: int) -> Ask:
-        """The next question, as the book stands."""
+    def ask(self, model: Model, name: str, *, at: int) -> Ask:
+        """The next question, as the book stands, to be recorded under that name."""
         dice = self._dice
-        ask = self._formed(dice.choice(KINDS), model, at)
-        if dice.random() < TWISTED:
+        ask = self._formed(dice.choice(KINDS), model, name, at)
+        if dice.random() < self._share_twisted:
             ask = self._twisted(ask, model)
         return ask
 
-    def misplaced(self, model: Model, *, at: int) -> Ask:
+    def misplaced(self, model: Model, name: str, *, at: int) -> Ask:
         """A question that says where it stands: now and then on a day that is closed or to come,
         correcting what is not there, or under a name that has been used."""
         dice = self._dice
-        ask = self.ask(model, at=at)
-        match dice.randrange(8):
+        ask = self.ask(model, name, at=at)
+        match dice.randrange(24):
             case 0:
                 return ask._replace(booking_day=model.day + dice.choice((-1, 1)))
             case 1:
@@ -62,12 +64,11 @@ class Asker:
 
     # ---- possible, as far as its form goes
 
-    def _formed(self, kind: str, model: Model, at: int) -> Ask:
+    def _formed(self, kind: str, model: Model, name: str, at: int) -> Ask:
         dice = self._dice
-        self._number += 1
         blank = Ask(
             kind="void" if kind == "over" else kind,
-            name=f"n{self._number}",
+            name=name,
             value_day=model.day - dice.choice((0, 0, 0, 1, 2)),
             booking_day=model.day,
             at=at,
@@ -94,11 +95,12 @@ class Asker:
     def _lines(self, name: str) -> tuple[tuple[AccountName, int], ...]:
         """One to three movements, mixed; remembered, so that a part of them can be asked for."""
         dice = self._dice
-        blocks = [self._movement() for _ in range(dice.choice((1, 1, 1, 2, 3)))]
+        blocks = [self.movement() for _ in range(dice.choice((1, 1, 1, 2, 3)))]
         self._blocks[name] = blocks
         return tuple(line for block in blocks for line in block)
 
-    def _movement(self) -> Lines:
+    def movement(self) -> Lines:
+        """An amount from one account to another, or lent by one party to another."""
         dice = self._dice
         amount = dice.randrange(1, 10) if dice.random() < 0.995 else MOST_AMOUNT
         currency, ref = dice.choice(CURRENCIES), dice.choice(("", "", "", "d1"))
@@ -131,7 +133,7 @@ class Asker:
         dice = self._dice
         blocks = self._blocks.get(of)
         if blocks is None or dice.random() < 0.06:
-            return tuple(self._movement())
+            return tuple(self.movement())
         if len(blocks) > 1 and dice.random() < 0.3:
             blocks = dice.sample(blocks, dice.randrange(1, len(blocks)))
         parts = []
@@ -155,7 +157,7 @@ class Asker:
             of = dice.choice([*model.reversed, *model.reversed.values()])
         else:
             of = dice.choice(model.log).name if model.log else "nobody"
-        original = model.reversible.get(of) or self._movement()
+        original = model.reversible.get(of) or self.movement()
         lines = [(name, -amount) for name, amount in original]
         match dice.randrange(12):
             case 0:
@@ -163,14 +165,14 @@ class Asker:
             case 1:
                 lines = [(name, -amount) for name, amount in lines]
             case 2:
-                lines = self._movement()
+                lines = self.movement()
         return blank._replace(of=of, lines=tuple(lines))
 
     def _terms(self, model: Model) -> tuple[AccountName, str | None, int | None, int | None]:
         """Mostly near what stands now, so that the limit is soon met; sometimes lifted."""
         dice = self._dice
         names = [name for name in model.posted if model.posted[name] or model.debits[name]]
-        name = dice.choice(names) if names and dice.random() < 0.8 else self._movement()[0][0]
+        name = dice.choice(names) if names and dice.random() < 0.8 else self.movement()[0][0]
         if dice.random() < 0.15:
             return name, None, None, None
         posted, debit, credit = (of[name] for of in (model.posted, model.debits, model.credits))
@@ -198,7 +200,7 @@ class Asker:
             case 4 if lines:
                 lines = [(name, amount * MOST_AMOUNT) for name, amount in lines]
             case 5:
-                lines = [] if lines else self._movement()
+                lines = [] if lines else self.movement()
             case 6:
                 return ask._replace(of=None if ask.of else self._pending(model))
             case 7:

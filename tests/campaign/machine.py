@@ -198,7 +198,7 @@ def episode(seed: int) -> Counter[str]:
     """One whole episode; its figures. AssertionError tells the seed, the step and the question."""
     dice = Random(seed)
     one = Episode()
-    asker = Asker(dice, joint=dice.random() < 0.7)
+    asker = Asker(dice, joint=dice.random() < 0.7, twisted=0.08)
     said: Any = None
     asked = 0
     try:
@@ -207,11 +207,11 @@ def episode(seed: int) -> Counter[str]:
             if dice.random() < 0.02:
                 said = "the day is closed"
                 one.close_day()
-            said = asker.ask(one.model, at=one.at)
+            said = asker.ask(one.model, f"n{asked}", at=one.at)
             one.figures[verdict(one.step(said))] += 1
             asked += 1
         one.check_all()
-        said = asker.misplaced(one.model, at=one.at)
+        said = asker.misplaced(one.model, "last", at=one.at)
         one.offer(said)
     except Exception as error:
         raise AssertionError(

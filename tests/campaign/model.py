@@ -8,7 +8,7 @@ tuple, a day and a moment are ints, a leaf is a dict. `judge` says what must com
     in this order     what is refused, and by which name
     the form          wrong-input   a kind without the fields it has, or with others
     the whole         wrong-input   each party's entries close in each currency, debts mirrored
-    the place         day-closed, wrong-input (an unknown `corrects`), leaf-exists
+    the place         day-closed, wrong-input (an unknown `corrects`), already-recorded
     what it is of     no-such-pending, already-resolved, pending-expired, not-as-pending,
                       not-reversible, already-reversed, not-a-mirror
     the limits        limit-exceeded, the first account in order, its most before its least
@@ -76,7 +76,7 @@ class Model:
 
     def judge(self, ask: Ask) -> Verdict | None:
         """None where it must be recorded."""
-        if not (_is_formed(ask) and _is_whole(ask)):
+        if not (is_formed(ask) and is_whole(ask)):
             return Verdict("wrong-input")
         return self.judge_place(ask) or self.judge_state(ask)
 
@@ -86,7 +86,7 @@ class Model:
             return Verdict("day-closed")
         if ask.corrects is not None and ask.corrects not in self.names:
             return Verdict("wrong-input")
-        return Verdict("leaf-exists") if ask.name in self.names else None
+        return Verdict("already-recorded") if ask.name in self.names else None
 
     def judge_state(self, ask: Ask) -> Verdict | None:
         """Whether what is posted, pending and limited lets it happen."""
@@ -214,7 +214,8 @@ class Model:
 # ---- one question by itself
 
 
-def _is_formed(ask: Ask) -> bool:
+def is_formed(ask: Ask) -> bool:
+    """Whether it has what its kind has, and nothing else."""
     has_lines = ask.kind in (*POSTED, "pending")
     names_another = ask.kind in ("posting", "void", "reversal")
     if bool(ask.lines) != has_lines or (ask.of is not None) != names_another:
@@ -237,7 +238,8 @@ def _is_formed(ask: Ask) -> bool:
     )
 
 
-def _is_whole(ask: Ask) -> bool:
+def is_whole(ask: Ask) -> bool:
+    """Whether its lines close for every party and currency, and debts stand alike on both sides."""
     if not ask.lines:
         return True
     if not 2 <= len(ask.lines) <= MOST_ENTRIES:

@@ -1,0 +1,27 @@
+"""The ledger on PostgreSQL and an auditor's own book agree on every question."""
+
+from collections import Counter
+
+import pytest
+
+from api.database import Database
+from tests.campaign.recorded import onlooker, prepare, record
+from tests.campaign.size import first_seed, seconds, size
+from tests.invariants import assert_invariants
+from tests.ledger.recorded_story import LOG
+
+
+@pytest.mark.timeout(seconds())
+async def test_the_database_answers_as_an_auditors_own_book_answers(database: Database) -> None:
+    steps, first = size(test=2_000, full=100_000), first_seed()
+    await prepare(database)
+    figures: Counter[str] = Counter()
+    seen_by, seed = onlooker(database), first
+    while figures["steps"] < steps:
+        figures += await record(database, seen_by, seed=seed)
+        seed += 1
+    await seen_by.dispose()
+    await assert_invariants(database, log=LOG)
+    print(f"\nPostgreSQL: seeds {first} to {seed - 1}, {dict(figures.most_common())}, 0 differ")
+    for due in ("ok", "limit-exceeded", "already-resolved", "pending-expired", "reads", "swept"):
+        assert figures[due] > steps // 500, f"too few of {due} to say anything"
