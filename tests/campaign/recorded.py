@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from api.auditing import AUDITOR
 from api.database import SERVICE, Database, Standing
-from ledger import house_moves, leaves, moves, publishing, store
+from ledger import house_moves, leaves, moves, store
 from ledger import service as ledger
 from ledger.errors import LiandaiError
 from ledger.moves import Asked
@@ -28,7 +28,7 @@ from tests.campaign.leafing import ACTOR, FIRST_DAY, day, leaf_of, name_of, verd
 from tests.campaign.machine import balances_of, verdict
 from tests.campaign.model import AccountName, Ask, Model, Verdict, is_formed, is_whole
 from tests.campaign.own_moves import OwnMove, own_move
-from tests.ledger.recorded_story import NAME, SIGNER
+from tests.ledger.recorded_story import publish
 
 ALFA: Final = Standing("liandai_app", "alfa")
 
@@ -109,8 +109,10 @@ class Recording:
                 await self._close_day()
             elif chance < 0.06:
                 await self._sweep()
-            elif chance < 0.14:
+            elif chance < 0.13:
                 await self._read()
+            elif chance < 0.16:
+                await publish(self.database)
             elif self.is_joint:
                 await self._ask_the_ledger()
             else:
@@ -330,8 +332,7 @@ async def record(database: Database, seen_by: AsyncEngine, *, seed: int) -> Coun
     one = Recording(database, seen_by, book=book, seed=seed)
     try:
         await one.run()
-        async with database.transaction(SERVICE) as conn:
-            await publishing.publish(conn, installation=NAME, signer=SIGNER, now=datetime.now(UTC))
+        await publish(database)
     except Exception as error:
         raise AssertionError(
             f"LIANDAI_CAMPAIGN_SEED={seed}, {book}, {one.said}: {error!r}"
