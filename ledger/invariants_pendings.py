@@ -25,6 +25,7 @@ async def _resolved_once(conn: AsyncConnection, seen: Seen) -> None:
     for row in await store.pendings_unlike_leaves(conn):
         why = "a pending without its leaf" if row.no_leaf else "a pending leaf without its pending"
         seen.offence(f"{row.book_id} {row.position}: {why}")
+    await _check_ends(conn, seen)
     for row in await store.lines_of_nothing(conn):
         seen.offence(f"{row.book_id} {row.position}: {row.lines} lines reserved by no pending")
     for row in await store.wrongly_resolved(conn):
@@ -48,6 +49,23 @@ async def _resolved_once(conn: AsyncConnection, seen: Seen) -> None:
         )
 
 
+async def _check_ends(conn: AsyncConnection, seen: Seen) -> None:
+    """Each pending ends when its leaf says: by the row the database posts or refuses."""
+    after = ("", -1)
+    while page := await store.pendings_with_leaves(conn, after=after, limit=PAGE):
+        for row in page:
+            try:
+                said = stored_as_leaf(read_leaf(row.bytes)).expires_at
+            except LiandaiError:
+                continue  # bytes that are no leaf are named by I13
+            if said != row.expires_at:
+                seen.offence(
+                    f"{row.book_id} {row.position}: a pending until {row.expires_at}, and its leaf "
+                    f"says {said}"
+                )
+        after = (page[-1].book_id, page[-1].position)
+
+
 async def _within_limits(conn: AsyncConnection, seen: Seen) -> None:
     seen.looked_at = await store.leaves_of(conn, kind="account")
     for row in await store.wrong_pending_sums(conn):
@@ -55,6 +73,8 @@ async def _within_limits(conn: AsyncConnection, seen: Seen) -> None:
             f"{row.book_id}: account {row.account_no} ({row.code} of {row.party}) has "
             f"{row.due_debit} and {row.due_credit} pending, not {row.debit} and {row.credit}"
         )
+    for row in await store.books_that_forget_limits(conn):
+        seen.offence(f"{row.book_id}: accounts have limits, and the book is noted as without any")
     for book in await store.books_with_terms(conn):
         journal = await _taken_again(conn, seen, book)
         if journal is not None:

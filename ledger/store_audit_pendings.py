@@ -22,6 +22,18 @@ async def leaves_of(conn: AsyncConnection, *, kind: str) -> int:
     return (await conn.execute(text(query), {"kind": kind})).scalar_one()
 
 
+async def books_that_forget_limits(conn: AsyncConnection) -> Sequence[Found]:
+    """Books noted as without limits although accounts in them have some."""
+    return await _offenders(
+        conn,
+        """
+        SELECT b.book_id FROM ledger.book b WHERE NOT b.has_limits AND EXISTS (
+          SELECT 1 FROM ledger.account a WHERE a.book_id = b.book_id
+            AND (a.least_minor IS NOT NULL OR a.most_minor IS NOT NULL))
+        ORDER BY b.book_id""",
+    )
+
+
 # ---- I6
 
 
@@ -35,6 +47,19 @@ async def pendings_unlike_leaves(conn: AsyncConnection) -> Sequence[Found]:
           FULL JOIN ledger.pending p USING (book_id, position)
         WHERE l.leaf_id IS DISTINCT FROM p.leaf_id ORDER BY book_id, position""",
     )
+
+
+async def pendings_with_leaves(
+    conn: AsyncConnection, *, after: tuple[str, int], limit: int
+) -> Sequence[Found]:
+    """Pendings with their leaves' bytes, by book and position, after a cursor."""
+    query = """
+        SELECT p.book_id, p.position, p.expires_at, l.bytes
+        FROM ledger.pending p JOIN ledger.leaf l USING (book_id, position)
+        WHERE (p.book_id, p.position) > (:book, :position)
+        ORDER BY p.book_id, p.position LIMIT :limit"""
+    values = {"book": after[0], "position": after[1], "limit": limit}
+    return (await conn.execute(text(query), values)).all()
 
 
 async def lines_of_nothing(conn: AsyncConnection) -> Sequence[Found]:

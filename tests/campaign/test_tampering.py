@@ -15,6 +15,7 @@ from random import Random
 import msgspec
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -27,6 +28,7 @@ from ledger.log_stands import log_stands
 from ledger.publishing import TOP
 from ledger.service import Item
 from tests.campaign import forging
+from tests.campaign.cells import NOT_IN_THE_LOG, alter, columns
 from tests.campaign.forging import BY_AUDIT, Forge, Forger, Forgery
 from tests.campaign.leafing import ACTOR
 from tests.campaign.recorded import onlooker, prepare, record
@@ -153,6 +155,37 @@ async def test_every_forgery_in_the_database_is_named_at_its_first_wrong_index(
     async with world.superuser.connect() as conn:
         assert (await look(conn, check)).holds
     print(f"\nforged by a superuser, found by an audit at the first wrong index: {dict(found)}")
+
+
+@pytest.mark.timeout(seconds())
+async def test_a_value_altered_in_any_column_of_the_ledger_is_found_by_an_audit(
+    world: World,
+) -> None:
+    """But for those that `cells` names with the reason."""
+    dice, found = Random(first_seed()), Counter[str]()
+    guards = await fresh_guards(world.database)
+    async with world.superuser.connect() as conn:
+        every = await columns(conn)
+    for column in dice.sample(every, min(len(every), size(test=12, full=1_000))):
+        for _ in range(size(test=1, full=10)):
+            async with world.superuser.connect() as conn:
+                await conn.execute(text("SET LOCAL session_replication_role = replica"))
+                try:
+                    was_altered = await alter(conn, dice, column)
+                except IntegrityError:
+                    found["refused by a constraint"] += 1
+                    continue
+                if not was_altered:
+                    continue
+                await conn.execute(text("SET LOCAL session_replication_role = origin"))
+                broken = [one.name for one in await whole_audit(conn, guards) if not one.holds]
+                if (column.table, column.name) in NOT_IN_THE_LOG:
+                    found["not in a log"] += 1
+                else:
+                    assert broken, column
+                    found["found"] += 1
+                await conn.rollback()
+    print(f"\nvalues altered in {len(every)} columns: {dict(found)}")
 
 
 # ---- found by a witness alone

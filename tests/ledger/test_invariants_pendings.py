@@ -139,7 +139,17 @@ ALTERED: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
     (
         "an end that moved",
         (f"UPDATE ledger.pending SET expires_at = '2020-01-01' {AT} 2",),
-        {"I6": f"{BOOK} 3: a posting at "},
+        {"I6": f"{BOOK} 2: a pending until 2020-01-01 00:00:00+00:00, and its leaf says "},
+    ),
+    (
+        "an end that moved before anything came of it",
+        (f"UPDATE ledger.pending SET expires_at = '2099-01-01' {AT} 2",),
+        {"I6": f"{BOOK} 2: a pending until 2099-01-01 00:00:00+00:00, and its leaf says "},
+    ),
+    (
+        "a book that forgets its limits",
+        (f"UPDATE ledger.book SET has_limits = false WHERE book_id = '{BOOK}'",),
+        {"I8": f"{BOOK}: accounts have limits, and the book is noted as without any"},
     ),
     (
         "a reversal that is not noted",
