@@ -1,7 +1,6 @@
 """House books beyond plain postings, over HTTP: terms, pendings, reversals, batches, repeats."""
 
 import asyncio
-import os
 import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,13 +9,14 @@ import msgspec
 
 from api.app import sweep_now
 from tests.api.test_house_books import BOOK, TRANSACTIONS, opened, transaction, verified
+from tests.campaign.size import size
 from tests.house import FIRST_DAY, Caller, House
 from tests.invariants import assert_invariants
 
 BOOKS = f"/v1/books/{BOOK}"
 PENDINGS = f"{BOOKS}/pendings"
 WHOLE: dict[str, Any] = {"entries": None}
-LONG = int(os.environ.get("LIANDAI_TEST_RACES", "1"))
+LONG = size(test=1, full=10)
 """How many times as long the races run; `make campaign` takes more."""
 
 
@@ -327,6 +327,7 @@ async def test_of_a_thousand_reversals_at_once_one_stands(house: House) -> None:
     answers = await asyncio.gather(*(one(number) for number in range(many)))
     codes = [body.get("code") for _, body in answers]
     assert (codes.count(None), codes.count("already-reversed")) == (1, many - 1)
+    print(f"\nover HTTP {many} reversals of one transaction at once: 1 stands, 0 doubled")
     assert await standing(bank) == (0, 0, 0)
     await assert_invariants(house.installation.database)
 
@@ -358,6 +359,7 @@ async def test_sixty_four_clients_on_one_account_meet_no_error(house: House) -> 
     assert sum(await asyncio.gather(*(client(number) for number in range(64)))) == 0
     posted = 2 * LONG * sum(range(1, 65)) + 64 * LONG
     assert await standing(bank) == (posted, 0, 0)
+    print(f"\nover HTTP 64 clients on one account: {64 * 6 * LONG} requests, 0 errors")
     await assert_invariants(house.installation.database)
 
 
@@ -395,4 +397,5 @@ async def test_random_postings_to_many_accounts_and_books_never_deadlock(house: 
     answers = [status for one in await asyncio.gather(*map(client, range(16))) for status in one]
     assert set(answers) <= {201, 409}, "no deadlock, no time-out"
     assert answers.count(201) > len(answers) / 2
+    print(f"\nover HTTP {len(answers)} random postings in {len(books)} books: 0 deadlocks")
     await assert_invariants(house.installation.database)

@@ -214,9 +214,7 @@ def episode(seed: int) -> Counter[str]:
         said = asker.misplaced(one.model, "last", at=one.at)
         one.offer(said)
     except Exception as error:
-        raise AssertionError(
-            f"LIANDAI_CAMPAIGN_SEED={seed}, step {asked}, {said}: {error!r}"
-        ) from error
+        raise AssertionError(f"CAMPAIGN_SEED={seed}, step {asked}, {said}: {error!r}") from error
     one.figures["steps"] += asked
     return one.figures
 

@@ -335,7 +335,5 @@ async def record(database: Database, seen_by: AsyncEngine, *, seed: int) -> Coun
         await one.run()
         await publish(database)
     except Exception as error:
-        raise AssertionError(
-            f"LIANDAI_CAMPAIGN_SEED={seed}, {book}, {one.said}: {error!r}"
-        ) from error
+        raise AssertionError(f"CAMPAIGN_SEED={seed}, {book}, {one.said}: {error!r}") from error
     return one.figures

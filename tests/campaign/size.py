@@ -2,9 +2,10 @@
 
 import os
 import secrets
+from functools import cache
 from typing import Final
 
-KIND: Final = os.environ.get("LIANDAI_CAMPAIGN", "test")
+KIND: Final = os.environ.get("CAMPAIGN", "test")
 """test, short or full."""
 
 
@@ -17,17 +18,18 @@ def size(*, test: int, full: int) -> int:
             return max(test, full // 10)
         case "full":
             return full
-    raise ValueError(f"LIANDAI_CAMPAIGN: test, short or full, not {KIND}")
+    raise ValueError(f"CAMPAIGN: test, short or full, not {KIND}")
 
 
+@cache
 def first_seed() -> int:
-    """The asked one; 1 in tests, so that they do the same each time; otherwise any."""
-    asked = os.environ.get("LIANDAI_CAMPAIGN_SEED")
+    """The asked one; 1 in tests, so that they do the same each time; otherwise any, one a run."""
+    asked = os.environ.get("CAMPAIGN_SEED")
     if asked is not None:
         return int(asked)
     return 1 if KIND == "test" else secrets.randbelow(10**9)
 
 
-def seconds() -> int:
-    """How long one campaign may take, for pytest's timeout."""
-    return 600 if KIND == "test" else 6 * 3600
+def tell(what: str, figures: object) -> None:
+    """One line: by which seed the campaign began, what it did, and what came of it."""
+    print(f"\nseed {first_seed()}: {what}: {figures}")

@@ -2,16 +2,13 @@
 
 from collections import Counter
 
-import pytest
-
 from api.database import Database
 from tests.campaign.recorded import onlooker, prepare, record
-from tests.campaign.size import first_seed, seconds, size
+from tests.campaign.size import first_seed, size, tell
 from tests.invariants import assert_invariants
 from tests.ledger.recorded_story import LOG
 
 
-@pytest.mark.timeout(seconds())
 async def test_the_database_answers_as_an_auditors_own_book_answers(database: Database) -> None:
     steps, first = size(test=2_000, full=100_000), first_seed()
     await prepare(database)
@@ -22,6 +19,6 @@ async def test_the_database_answers_as_an_auditors_own_book_answers(database: Da
         seed += 1
     await seen_by.dispose()
     await assert_invariants(database, log=LOG)
-    print(f"\nPostgreSQL: seeds {first} to {seed - 1}, {dict(figures.most_common())}, 0 differ")
+    tell(f"PostgreSQL and the model, {seed - first} books, 0 differ", dict(figures.most_common()))
     for due in ("ok", "limit-exceeded", "already-resolved", "pending-expired", "reads", "swept"):
         assert figures[due] > steps // 500, f"too few of {due} to say anything"

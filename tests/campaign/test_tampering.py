@@ -32,7 +32,7 @@ from tests.campaign.cells import NOT_IN_THE_LOG, alter, columns
 from tests.campaign.forging import BY_AUDIT, Forge, Forger, Forgery
 from tests.campaign.leafing import ACTOR
 from tests.campaign.recorded import onlooker, prepare, record
-from tests.campaign.size import first_seed, seconds, size
+from tests.campaign.size import first_seed, size, tell
 from tests.conftest import _named, _run
 from tests.invariants import fresh_guards
 from tests.ledger.recorded_story import LOG, NAME, publish
@@ -136,7 +136,6 @@ def check_named(holding: Holding, forgery: Forgery, sizes: Sequence[int]) -> Non
     assert [one for one in sizes if first < one <= last] == [], "more than one checkpoint apart"
 
 
-@pytest.mark.timeout(seconds())
 async def test_every_forgery_in_the_database_is_named_at_its_first_wrong_index(
     world: World,
 ) -> None:
@@ -154,10 +153,9 @@ async def test_every_forgery_in_the_database_is_named_at_its_first_wrong_index(
         found[forge.__name__] += 1
     async with world.superuser.connect() as conn:
         assert (await look(conn, check)).holds
-    print(f"\nforged by a superuser, found by an audit at the first wrong index: {dict(found)}")
+    tell("forged by a superuser, found by an audit at the first wrong index", dict(found))
 
 
-@pytest.mark.timeout(seconds())
 async def test_a_value_altered_in_any_column_of_the_ledger_is_found_by_an_audit(
     world: World,
 ) -> None:
@@ -185,7 +183,7 @@ async def test_a_value_altered_in_any_column_of_the_ledger_is_found_by_an_audit(
                     assert broken, column
                     found["found"] += 1
                 await conn.rollback()
-    print(f"\nvalues altered in {len(every)} columns: {dict(found)}")
+    tell(f"values altered in {len(every)} columns", dict(found))
 
 
 # ---- found by a witness alone
@@ -213,7 +211,6 @@ async def shown_to(
     )
 
 
-@pytest.mark.timeout(seconds())
 async def test_what_the_logs_own_key_has_signed_anew_is_found_by_a_witness_within_one_head(
     world: World,
 ) -> None:
@@ -253,7 +250,9 @@ async def test_what_the_logs_own_key_has_signed_anew_is_found_by_a_witness_withi
             await two_views(conn, world, book, forgery, found)
             await conn.rollback()
         found["rewritten and signed again"] += 1
-    print(f"\nsigned again with the log's key, found by witnesses: {dict(found)}")
+    print(
+        f"\nseed {first_seed()}: signed again with the log's key, found by witnesses: {dict(found)}"
+    )
 
 
 async def two_views(
@@ -296,7 +295,6 @@ async def true_hashes(world: World, book: str) -> list[bytes]:
         return list((await conn.execute(text(query), {"book": book})).scalars())
 
 
-@pytest.mark.timeout(seconds())
 async def test_an_old_backup_is_refused_as_it_is_and_whatever_is_posted_on_it(
     world: World, server_url: str
 ) -> None:
@@ -330,4 +328,4 @@ async def test_an_old_backup_is_refused_as_it_is_and_whatever_is_posted_on_it(
         finally:
             await restored.close()
             await _run(server_url, f'DROP DATABASE IF EXISTS "{backup}" WITH (FORCE)')
-    print(f"\nold backups restored: {dict(found)}")
+    tell("old backups restored, refused by witnesses", dict(found))

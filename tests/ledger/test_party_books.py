@@ -1,7 +1,6 @@
 """A party's headroom and pool books: never over the limit, however many ask at once."""
 
 import asyncio
-import os
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime
@@ -17,11 +16,12 @@ from ledger.journal import AlreadyResolved, LimitExceeded, NotAsPending
 from ledger.leaves import Actor, Leaf
 from ledger.moves import Entered
 from ledger.party_books import PartyWork, Purpose
+from tests.campaign.size import size
 from tests.invariants import assert_invariants
 from tests.ledger.recorded_story import LOG
 
 DAY = date(2024, 3, 1)
-LONG = int(os.environ.get("LIANDAI_TEST_RACES", "1"))
+LONG = size(test=1, full=10)
 ACTOR = Actor(institution="liandai", user="clearing")
 CNY = {"ref": "firm", "currency": "CNY"}
 
@@ -132,6 +132,7 @@ async def test_two_hundred_reservations_at_once_never_exceed_the_limit(books: Da
     answers = await asyncio.gather(*(one(number) for number in range(many)))
     assert sum(answers) == most // each
     assert await used(books, "pool-fund") == (0, most // each * each)
+    print(f"\n{many} reservations at once under {most}: {sum(answers)} of {each} each, never over")
     await assert_invariants(books, log=LOG)
 
 

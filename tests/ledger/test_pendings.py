@@ -1,6 +1,5 @@
 """Pendings, limits and reversals on a real PostgreSQL: the database refuses as the machine does."""
 
-import os
 import random
 import secrets
 from datetime import UTC, date, datetime, timedelta
@@ -17,6 +16,7 @@ from ledger.entries import Account
 from ledger.errors import LiandaiError, NotAllowed, Refused, WrongInput
 from ledger.journal import Journal
 from ledger.leaves import Leaf
+from tests.campaign.size import size
 from tests.invariants import assert_invariants
 from tests.ledger import test_journal as pure
 from tests.ledger.recorded_story import LOG
@@ -231,7 +231,7 @@ async def test_nobody_changes_or_resolves_a_pending_by_hand(
 # ---- any order of things: the database and the pure machine side by side
 
 
-RUNS = int(os.environ.get("LIANDAI_TEST_JOURNAL_RUNS", "12"))
+RUNS = size(test=12, full=200)
 """How many sequences of 30 steps; `make campaign` takes more."""
 
 

@@ -2,7 +2,7 @@
 
 A real server over a real PostgreSQL, clients in mid-traffic, SIGKILL. After each fault everything
 is started again and the commands that got no answer are sent again under their keys. The figures
-are printed (`pytest -s`); `LIANDAI_TEST_FAULTS` asks for more faults than the usual few.
+are printed (`pytest -s`); `make campaign` has more faults than the usual few.
 """
 
 import asyncio
@@ -29,13 +29,14 @@ from api.database import Database
 from api.settings import Settings, asyncpg_dsn
 from ledger.signatures import KeyInMemory, encode_base64
 from ledger.verify import verify
+from tests.campaign.size import size
 from tests.invariants import assert_invariants
 from tests.stories.crashing import Intent, Oracle, Program, Traffic
 
 DAY = date(2024, 3, 1)
 BANK, POSTER, AUDITOR = "alfa", "alfa-operations", "auditor-one"
 BOOKS = ("own-alfa-hot", "own-alfa-calm", "own-alfa-twice")
-FAULTS = int(os.environ.get("LIANDAI_TEST_FAULTS", "18"))
+FAULTS = size(test=18, full=2_600)
 
 
 # ---- who sends what
