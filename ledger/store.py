@@ -34,6 +34,15 @@ class DayClosed(Conflict):
     code = "day-closed"
 
 
+class OutOfRange(Conflict):
+    """An account would stand beyond the largest amount there is, what is pending counted.
+
+    A log read again has no such bound; a balance that is proved, or read as JSON, has.
+    """
+
+    code = "out-of-range"
+
+
 class LeafExists(Conflict):
     """A leaf of that id is already in the book: an id is processed at most once, for ever (I5)."""
 
@@ -56,6 +65,12 @@ _BY_STATE: Mapping[str, type[Refused]] = {
 def _named(refusal: type[Refused], said: str, original: BaseException) -> Refused:
     detail = getattr(original.__cause__ or original, "detail", None)
     return refusal(said, **msgspec.json.decode(detail or "{}"))
+
+
+def _is_too_large(original: BaseException) -> bool:
+    """Whether a sum is beyond what an account may stand at, or beyond what any column holds."""
+    constraint = getattr(original.__cause__ or original, "constraint_name", None)
+    return constraint in (None, "account_within_range")
 
 
 @asynccontextmanager
@@ -83,6 +98,10 @@ async def _refusals() -> AsyncIterator[None]:
                 raise _named(_BY_STATE[state], said, original) from error
             case "23505":
                 raise LeafExists("it is already there") from error
+            case "22003" | "23514" if _is_too_large(original):
+                raise OutOfRange(
+                    "an account would stand beyond the largest amount there is"
+                ) from error
             case _:
                 raise
 

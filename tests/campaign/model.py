@@ -12,6 +12,8 @@ tuple, a day and a moment are ints, a leaf is a dict. `judge` says what must com
     what it is of     no-such-pending, already-resolved, pending-expired, not-as-pending,
                       not-reversible, already-reversed, not-a-mirror
     the limits        limit-exceeded, the first account in order, its most before its least
+
+A database also refuses to let an account stand beyond the largest amount (`is_beyond_range`).
 """
 
 from collections import defaultdict
@@ -132,6 +134,14 @@ class Model:
             if least is not None and posted - credit < least:
                 return Verdict("limit-exceeded", (name, "least_minor", posted - credit))
         return None
+
+    def is_beyond_range(self, ask: Ask) -> bool:
+        """Whether an account would then stand beyond the largest amount, the pending counted."""
+        for name, _ in ask.lines:
+            posted, debit, credit = self._after(ask, name)
+            if max(posted + debit, credit - posted) > MOST_AMOUNT:
+                return True
+        return False
 
     def _after(self, ask: Ask, name: AccountName) -> tuple[int, int, int]:
         """One account's posted balance, pending debits and credits once it has happened."""

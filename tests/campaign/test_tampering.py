@@ -21,7 +21,7 @@ from sqlalchemy.pool import NullPool
 
 from api import auditing
 from api.database import SERVICE, Database
-from ledger import merkle, notes, publishing, store
+from ledger import merkle, notes, publishing, store, witness
 from ledger import service as ledger
 from ledger.holding import Holding, look
 from ledger.log_stands import log_stands
@@ -190,13 +190,19 @@ async def test_a_value_altered_in_any_column_of_the_ledger_is_found_by_an_audit(
 
 
 def refuses(seen: tuple[int, bytes], shown: publishing.Witnessed, proof: list[bytes]) -> bool:
-    """Whether a witness that remembers a head will not cosign what it is shown now."""
+    """Whether a witness that remembers a head holds the log to have misbehaved, by its own words."""
     origin = notes.origin(installation=NAME, book=shown.book)
-    opened = notes.open_checkpoint(shown.note, origin=origin, log=LOG, witnesses=())
-    head = opened.checkpoint
-    return not merkle.extends(
-        old_size=seen[0], old_root=seen[1], new_size=head.size, new_root=head.root, proof=proof
-    )
+    try:
+        witness.follow(
+            witness.Seen(size=seen[0], root=seen[1], note=b""),
+            note=shown.note,
+            proof=proof,
+            origin=origin,
+            log=LOG,
+        )
+    except witness.Misbehaved:
+        return True
+    return False
 
 
 async def shown_to(

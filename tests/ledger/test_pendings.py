@@ -256,3 +256,36 @@ async def test_whatever_is_asked_the_database_stands_as_the_machine(book: Databa
 def any_step(chance: random.Random) -> Step:
     what = chance.choice(("pay", "reserve", "reserve", "post", "void", "reverse", "limit"))
     return what, chance.randint(0, 3), chance.choice([n for n in range(-9, 10) if n])
+
+
+# ---- the largest amount there is
+
+MOST = 2**53 - 1
+
+
+async def test_no_account_stands_beyond_the_largest_amount_what_is_pending_counted(
+    book: Database,
+) -> None:
+    """The day before, on, and after; a balance beyond it could not be proved to anybody."""
+    await append(book, dated(pure.paid("t", MOST - 5)), dated(pure.pending("p", 5)))
+    before = await snapshot(book)
+    for one in (pure.paid("u", 1), pure.pending("q", 1), pure.paid("w", MOST)):
+        with pytest.raises(store.OutOfRange):
+            await append(book, dated(one))
+    assert await snapshot(book) == before
+    await append(book, dated(pure.posting("x", "p", 5)), dated(pure.paid("y", -MOST)))
+    await append(book, dated(pure.paid("z", -MOST)))
+    assert await standing_of(book, CASH) == (-MOST, 0, 0)
+    with pytest.raises(store.OutOfRange):
+        await append(book, dated(pure.paid("v", -1)))
+    await assert_invariants(book, log=LOG)
+
+
+@pytest.mark.parametrize("kind", ["transaction", "pending"])
+async def test_sums_that_no_column_holds_are_refused_by_the_same_name(
+    book: Database, kind: str
+) -> None:
+    entries = pure.moved(MOST) * 999
+    one = entries[::2] + entries[1::2]
+    with pytest.raises(store.OutOfRange):
+        await append(book, *(dated(pure.leaf(kind, f"n{n}", entries=one)) for n in range(2)))
