@@ -7,6 +7,7 @@ log's key and signs every head of the book and of the top log again.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from random import Random
 from typing import Any, Final
 
@@ -114,14 +115,14 @@ class Forger:
         )
 
     def lie(self, raw: bytes) -> bytes:
-        """The leaf with another author, another reference or another name."""
+        """The leaf with another reference, another author or another value date."""
         leaf = leaves.decode(raw)
         match self.dice.randrange(3):
-            case 0 if leaf.actor.institution != "liandai":
-                return leaves.encode(replace(leaf, actor=replace(leaf.actor, user="nobody")))
-            case 1 if leaf.kind in ("transaction", "pending"):
+            case 0 if leaf.kind in ("transaction", "pending"):
                 return leaves.encode(replace(leaf, subject={**leaf.subject, "reference": "2"}))
-        return leaves.encode(replace(leaf, leaf_id=f"x{leaf.leaf_id}"))
+            case 1 if leaf.actor.institution != "liandai":
+                return leaves.encode(replace(leaf, actor=replace(leaf.actor, user="nobody")))
+        return leaves.encode(replace(leaf, value_date=leaf.value_date - timedelta(days=1)))
 
     async def cover_up(self, position: int, raw: bytes) -> list[bytes]:
         """The leaf and all that follows from it in the book is written anew; the new hashes."""

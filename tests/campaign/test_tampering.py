@@ -190,7 +190,7 @@ async def test_a_value_altered_in_any_column_of_the_ledger_is_found_by_an_audit(
 
 
 def refuses(seen: tuple[int, bytes], shown: publishing.Witnessed, proof: list[bytes]) -> bool:
-    """Whether a witness that remembers a head holds the log to have misbehaved, by its own words."""
+    """Whether a witness that remembers a head says that the log has misbehaved."""
     origin = notes.origin(installation=NAME, book=shown.book)
     try:
         witness.follow(
