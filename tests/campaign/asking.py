@@ -215,6 +215,7 @@ class Asker:
                     (
                         (name, None, 1, 0),
                         (name, "both", None, None),
+                        (name, None, None, MOST_AMOUNT),
                         (name, None, None, MOST_AMOUNT + 1),
                         (name, "debit", None, -1),
                     )

@@ -145,7 +145,7 @@ class Episode:
         posted, open_ = model.recounted()
         touched = {name for name, amount in posted.items() if amount}
         assert {name: posted[name] for name in touched} == _without_zeros(self.machine), "I3"
-        assert open_ == model.standing.keys()
+        assert open_ == model.standing.keys() == self.machine.open_pendings.keys(), "I6"
         assert balances_of(self.replay.journal) == balances_of(self.machine)
         assert vars(self.replay.journal) == vars(self.machine), "the bytes say something else"
         assert self.replay.size == len(model.log)
