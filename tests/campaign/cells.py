@@ -24,6 +24,7 @@ NOT_IN_THE_LOG: Final[Mapping[tuple[str, str], str]] = {
     ("cosignature", "received_at"): "likewise: the cosignature has its own time, and it is signed",
     ("participation", "party"): "who may read is decided elsewhere; no posting follows from it",
     ("participation", "part"): "likewise",
+    ("participation", "from_position"): "likewise",
     ("participation", "until_position"): "likewise",
 }
 """What an audit of the ledger cannot find altered, and why that changes nothing in a log."""
