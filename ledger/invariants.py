@@ -80,7 +80,8 @@ def checks(
         ),
         Check(
             "I10",
-            "leaves: no gap, booked on the open day, each day ended by its seal, recorded in order",
+            "leaves: no gap, booked on the open day, each day ended by its seal and its first "
+            "position noted, recorded in order",
             _placed,
         ),
         Check(
@@ -225,6 +226,9 @@ async def _placed(conn: AsyncConnection, seen: Seen) -> None:
             seen.offence(f"{book.book_id} {due}: the log ends here, the book says {book.size}")
         if last is not None and last.booking_date < book.open_day and last.kind != "seal":
             seen.offence(f"{book.book_id} {due}: {last.booking_date} was closed without a seal")
+    for row in await store_audit.wrong_days(conn):
+        stands = "is missing" if row.stands is None else f"begins at {row.stands}"
+        seen.offence(f"{row.book_id} {row.position}: the book's day {row.day} {stands}")
 
 
 def place_flaw(position: int, *, due: int) -> str | None:

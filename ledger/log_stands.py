@@ -241,7 +241,11 @@ class _Reading:
         self, finished: Sequence[merkle.Node], stored: dict[tuple[int, int], bytes]
     ) -> tuple[int, str] | None:
         for level, index, digest in finished:
-            if (index + 1) << level <= self._published and stored.get((level, index)) != digest:
+            if (
+                (level == 0 or merkle.is_kept(level))
+                and (index + 1) << level <= self._published
+                and stored.get((level, index)) != digest
+            ):
                 return index << level, f"tree node ({level}, {index}) is not that of the leaves"
         return None
 
@@ -263,7 +267,8 @@ class _Reading:
         if size < published:
             self._wrong(size, f"{published} leaves are published, and this one is not there")
             return
-        due = sum(published >> level for level in range(published.bit_length()))
+        levels = filter(merkle.is_kept, range(published.bit_length()))
+        due = published + sum(published >> level for level in levels)
         stands = await store_audit.stored_subtrees(self._conn, book=self._book.book_id)
         if stands != due:
             self._wrong(published, f"{stands} tree nodes are stored where {due} belong")

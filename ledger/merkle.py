@@ -1,13 +1,15 @@
 """The tree over a log's leaves: roots, growth and proofs of RFC 6962. It never stores or signs.
 
 A tree of `size` leaves is cut into **complete subtrees**: node (level, index) covers the leaves
-from index * 2^level up to (index + 1) * 2^level. A complete subtree never changes again, so a store
-keeps exactly these nodes, and every proof is made of O(log size) of them.
+from index * 2^level up to (index + 1) * 2^level. A complete subtree never changes again, and every
+proof is made of O(log size) of them. A store keeps the leaf hashes, in `runs`, and every fourth
+level above them (`is_kept`): a fifteenth of a node a leaf. The others are hashed again from at most
+eight nodes of the kept level below (`rebuilt`).
 
 Source: RFC 6962 section 2.1, RFC 9162 section 2.1 (proof verification).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import Final
 
@@ -97,6 +99,36 @@ class Frontier(msgspec.Struct, frozen=True):
 
 
 EMPTY: Final = Frontier(0, ())
+
+
+KEPT_EVERY: Final = 4
+
+
+def is_kept(level: int) -> bool:
+    """Whether a store keeps the complete subtrees of this level, one by one."""
+    return level > 0 and level % KEPT_EVERY == 0
+
+
+RUN: Final = 32
+
+
+def runs(first: int, leaf_hashes: Sequence[bytes]) -> Iterator[tuple[int, bytes]]:
+    """(position, hashes one after the other) of leaves from `first` on, cut at multiples of RUN."""
+    begun = 0
+    while begun < len(leaf_hashes):
+        end = begun + RUN - (first + begun) % RUN
+        yield first + begun, b"".join(leaf_hashes[begun:end])
+        begun = end
+
+
+def rebuilt(level: int, index: int, kept: Lookup) -> bytes:
+    """The hash of any complete subtree, from leaf hashes and kept levels alone."""
+    height = level % KEPT_EVERY
+    first = index << height
+    nodes = [kept(level - height, first + number) for number in range(1 << height)]
+    while len(nodes) > 1:
+        nodes = _parents(nodes)
+    return nodes[0]
 
 
 def frontier_at(size: int, node: Lookup) -> Frontier:

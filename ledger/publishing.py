@@ -143,12 +143,17 @@ async def _extend(conn: AsyncConnection, grown: Sequence[_Grown], hand: _Hand) -
     leaves: defaultdict[str, list[store.Found]] = defaultdict(list)
     for row in rows:
         leaves[row.book_id].append(row)
-    heads, nodes = [], []
+    heads, runs, nodes = [], [], []
     for one in grown:
-        frontier, finished = one.published.append(_hashed(one, leaves[one.book]))
-        nodes += [(one.book, *node) for node in finished]
+        hashes = _hashed(one, leaves[one.book])
+        frontier, finished = one.published.append(hashes)
+        runs += [
+            store.LeafRun(one.book, first, run)
+            for first, run in merkle.runs(one.published.size, hashes)
+        ]
+        nodes += [(one.book, *node) for node in finished if merkle.is_kept(node[0])]
         heads.append(_signed(one.book, frontier, hand))
-    await store.publish(conn, heads=heads, subtrees=nodes, published_at=hand.now)
+    await store.publish(conn, heads=heads, runs=runs, subtrees=nodes, published_at=hand.now)
     return [Published(book=head.book, size=head.size, root=head.root) for head in heads]
 
 

@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger import journal, tables
+from ledger import journal, merkle, store_asof, tables
 from ledger.errors import Absent, Conflict, NotAllowed, Refused, WrongInput
 
 Found: TypeAlias = Row[*tuple[Any, ...]]
@@ -380,27 +380,47 @@ class SignedHead(msgspec.Struct, frozen=True, kw_only=True):
     note: str
 
 
+class LeafRun(msgspec.Struct, frozen=True):
+    """Leaf hashes one after the other, from a position on, within one block of 32."""
+
+    book: str
+    first_position: int
+    hashes: bytes
+
+
 async def publish(
     conn: AsyncConnection,
     *,
     heads: Sequence[SignedHead],
+    runs: Sequence[LeafRun],
     subtrees: Sequence[tuple[str, int, int, bytes]],
     published_at: datetime,
 ) -> None:
-    """The heads are the books' heads and checkpoints. subtrees: (book, level, index, hash)."""
-    books, levels, indexes, hashes = zip(*subtrees, strict=True)
+    """The heads are the books' heads and checkpoints.
+
+    runs      the hashes of the leaves they hold now, and did not before
+    subtrees  (book, level, index, hash) of those of the new complete ones that are kept
+    """
     await conn.execute(
         text(
-            "INSERT INTO ledger.subtree SELECT * FROM unnest(CAST(:books AS text[]), "
-            "CAST(:levels AS smallint[]), CAST(:indexes AS bigint[]), CAST(:hashes AS bytea[]))"
+            "INSERT INTO ledger.leaf_hash SELECT * FROM unnest(CAST(:books AS text[]), "
+            "CAST(:firsts AS bigint[]), CAST(:hashes AS bytea[]))"
         ),
         {
-            "books": list(books),
-            "levels": list(levels),
-            "indexes": list(indexes),
-            "hashes": list(hashes),
+            "books": [run.book for run in runs],
+            "firsts": [run.first_position for run in runs],
+            "hashes": [run.hashes for run in runs],
         },
     )
+    if subtrees:
+        books, levels, indexes, hashes = map(list, zip(*subtrees, strict=True))
+        await conn.execute(
+            text(
+                "INSERT INTO ledger.subtree SELECT * FROM unnest(CAST(:books AS text[]), CAST("
+                ":levels AS smallint[]), CAST(:indexes AS bigint[]), CAST(:hashes AS bytea[]))"
+            ),
+            {"books": books, "levels": levels, "indexes": indexes, "hashes": hashes},
+        )
     await conn.execute(
         insert(tables.checkpoint),
         [
@@ -436,20 +456,45 @@ async def publish(
 async def subtrees(
     conn: AsyncConnection, *, book: str, wanted: Iterable[tuple[int, int]]
 ) -> dict[tuple[int, int], bytes]:
+    """The hashes of complete subtrees (level, index), of whatever level; KeyError for others.
+
+    One statement: a proof reads of each kept level one run of sixteen nodes, whatever the log's
+    size.
+    """
     pairs = list(wanted)
+    runs = sorted({_run(level, index) for level, index in pairs})
     rows = await conn.execute(
         text(
-            "SELECT s.level, s.index AS nth, s.hash FROM ledger.subtree s JOIN unnest("
-            "CAST(:levels AS smallint[]), CAST(:indexes AS bigint[])) AS w(level, index) "
-            "ON s.level = w.level AND s.index = w.index WHERE s.book_id = :book"
+            "WITH w AS (SELECT * FROM unnest(CAST(:levels AS smallint[]), CAST(:firsts AS bigint[])"
+            ") AS w(level, first)) "
+            "SELECT s.level, s.index AS nth, s.hash AS hashes FROM w JOIN ledger.subtree s "
+            "ON s.level = w.level AND s.index >= w.first AND s.index < w.first + 16 "
+            "WHERE s.book_id = :book AND w.level > 0 "
+            "UNION ALL SELECT 0, h.first_position, h.hashes FROM w JOIN ledger.leaf_hash h "
+            "ON h.first_position >= w.first - w.first % 32 AND h.first_position < w.first + 16 "
+            "WHERE h.book_id = :book AND w.level = 0"
         ),
         {
             "book": book,
-            "levels": [level for level, _ in pairs],
-            "indexes": [index for _, index in pairs],
+            "levels": [level for level, _ in runs],
+            "firsts": [first for _, first in runs],
         },
     )
-    return {(row.level, row.nth): row.hash for row in rows}
+    kept = {
+        (row.level, row.nth + number): row.hashes[32 * number : 32 * number + 32]
+        for row in rows
+        for number in range(len(row.hashes) // 32)
+    }
+    return {
+        (level, index): merkle.rebuilt(level, index, lambda *node: kept[node])
+        for level, index in pairs
+    }
+
+
+def _run(level: int, index: int) -> tuple[int, int]:
+    """(kept level, first index) of the sixteen nodes among which a subtree's own nodes are."""
+    height = level % merkle.KEPT_EVERY
+    return level - height, (index << height) >> merkle.KEPT_EVERY << merkle.KEPT_EVERY
 
 
 async def checkpoints(conn: AsyncConnection, *, book: str) -> Sequence[Found]:

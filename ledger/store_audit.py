@@ -202,6 +202,27 @@ async def entries_without_leaf(conn: AsyncConnection) -> Sequence[Found]:
     )
 
 
+async def wrong_days(conn: AsyncConnection) -> Sequence[Found]:
+    """Days on which something is booked and which do not begin at its position, or are not there.
+
+    An open day on which nothing is booked yet begins where the log ends.
+    """
+    return await _offenders(
+        conn,
+        """
+        SELECT book_id, due.day, d.first_position AS stands, due.first_position AS position
+        FROM (SELECT book_id, booking_date AS day, min(position) AS first_position
+              FROM ledger.leaf GROUP BY book_id, booking_date
+              UNION ALL
+              SELECT b.book_id, b.open_day, b.size FROM ledger.book b WHERE NOT EXISTS (
+                SELECT 1 FROM ledger.leaf l WHERE l.book_id = b.book_id AND l.position = b.size - 1
+                  AND l.booking_date = b.open_day)) AS due
+          LEFT JOIN ledger.book_day d USING (book_id, day)
+        WHERE d.first_position IS DISTINCT FROM due.first_position
+        ORDER BY book_id, position""",
+    )
+
+
 async def unknown_books(conn: AsyncConnection) -> list[tuple[str, str]]:
     """(table, book) of rows whose book is not there."""
     found = []
@@ -315,13 +336,20 @@ async def _pending_lines(
 async def subtrees_finished(
     conn: AsyncConnection, *, book: str, old_size: int, new_size: int
 ) -> dict[tuple[int, int], bytes]:
-    """The stored complete subtrees that leaves [old_size, new_size) finish, by (level, index)."""
+    """The stored complete subtrees that leaves [old_size, new_size) finish, by (level, index).
+
+    Leaf hashes among them, and a few of neighbouring leaves that stand in the same run.
+    """
     query = """
-        SELECT s.level, s.index AS nth, s.hash
-        FROM generate_series(0, CAST(:top AS integer)) AS l(level) JOIN ledger.subtree s
+        SELECT s.level, s.index AS nth, s.hash AS hashes
+        FROM generate_series(1, CAST(:top AS integer)) AS l(level) JOIN ledger.subtree s
           ON s.level = l.level AND s.index >= CAST(:old_size AS bigint) >> l.level
              AND s.index < CAST(:new_size AS bigint) >> l.level
-        WHERE s.book_id = :book"""
+        WHERE s.book_id = :book
+        UNION ALL
+        SELECT 0, h.first_position, h.hashes FROM ledger.leaf_hash h
+        WHERE h.book_id = :book AND h.first_position < CAST(:new_size AS bigint)
+          AND h.first_position >= CAST(:old_size AS bigint) - CAST(:old_size AS bigint) % 32"""
     values: dict[str, Any] = {
         "book": book,
         "old_size": old_size,
@@ -329,10 +357,17 @@ async def subtrees_finished(
         "top": new_size.bit_length(),
     }
     rows = (await conn.execute(text(query), values)).all()
-    return {(row.level, row.nth): row.hash for row in rows}
+    return {
+        (row.level, row.nth + number): row.hashes[32 * number : 32 * number + 32]
+        for row in rows
+        for number in range(len(row.hashes) // 32)
+    }
 
 
 async def stored_subtrees(conn: AsyncConnection, *, book: str) -> int:
-    table = tables.subtree
-    query = select(func.count()).select_from(table).where(table.c.book_id == book)
-    return (await conn.execute(query)).scalar_one()
+    """How many tree nodes are stored, leaf hashes among them."""
+    query = """
+        SELECT (SELECT count(*) FROM ledger.subtree WHERE book_id = :book)
+          + coalesce((SELECT sum(length(hashes) / 32) FROM ledger.leaf_hash
+                      WHERE book_id = :book), 0)"""
+    return int((await conn.execute(text(query), {"book": book})).scalar_one())

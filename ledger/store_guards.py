@@ -1,9 +1,10 @@
 """What guards the records, as the database's own catalogue has it: one line for each guard.
 
-Owners, row-level security, triggers, policies, rights, functions, constraints, roles. Rights that
-an owner has on its own are left out; so are the triggers that enforce foreign keys, unless somebody
-disabled them. Expressions stand as PostgreSQL writes them back, in one line; a function's body as
-the first half of its SHA-256. SQL only; `ledger.invariants` compares.
+Owners, row-level security, triggers, policies, rights, functions, constraints, roles, partitions.
+Rights that an owner has on its own are left out; so are the triggers that enforce foreign keys,
+unless somebody disabled them, and what a partition has from its table, unless it is not valid.
+Expressions stand as PostgreSQL writes them back, in one line; a function's body as the first half
+of its SHA-256. SQL only; `ledger.invariants` compares.
 """
 
 from collections.abc import Sequence
@@ -22,9 +23,10 @@ WHERE n.nspname = ANY (:schemas) AND g.grantee <> n.nspowner
 """
 
 _TABLES = """
-SELECT format('table %s.%s kind %s owner %s row security %s', n.nspname, c.relname, c.relkind,
+SELECT format('table %s.%s kind %s owner %s row security %s%s', n.nspname, c.relname, c.relkind,
   pg_get_userbyid(c.relowner), CASE WHEN NOT c.relrowsecurity THEN 'off'
-    WHEN c.relforcerowsecurity THEN 'forced' ELSE 'not forced' END)
+    WHEN c.relforcerowsecurity THEN 'forced' ELSE 'not forced' END,
+  coalesce(' partition ' || pg_get_expr(c.relpartbound, c.oid), ''))
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = ANY (:schemas) AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
 UNION ALL
@@ -101,6 +103,7 @@ SELECT format('%s on %s.%s: %s %s%s',
 FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
   JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_index i ON i.indexrelid = k.conindid
 WHERE n.nspname = ANY (:schemas) AND k.contype IN ('p', 'u', 'f', 'c', 'x')
+  AND NOT (c.relispartition AND k.coninhcount > 0 AND coalesce(i.indisvalid AND i.indisready, true))
 UNION ALL
 SELECT format('unique index on %s.%s: %s%s', n.nspname, c.relname, pg_get_indexdef(i.indexrelid),
   CASE WHEN i.indisvalid AND i.indisready THEN '' ELSE ' NOT VALID' END)

@@ -44,6 +44,15 @@ book = Table(
     schema="ledger",
 )
 
+book_day = Table(
+    "book_day",
+    metadata,
+    Column("book_id", ForeignKey(book.c.book_id), primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("first_position", BigInteger, nullable=False),
+    schema="ledger",
+)
+
 salt = Table(
     "salt",
     metadata,
@@ -66,7 +75,7 @@ participation = Table(
 leaf = Table(
     "leaf",
     metadata,
-    Column("book_id", ForeignKey(book.c.book_id), primary_key=True),
+    Column("book_id", Text, primary_key=True),
     Column("position", BigInteger, primary_key=True, autoincrement=False),
     Column("leaf_id", Text, nullable=False),
     Column("kind", Text, nullable=False),
@@ -116,7 +125,14 @@ entry = Table(
     Column("balance_after_minor", BigInteger, nullable=False),
     Column("value_date", Date, nullable=False),
     Column("booking_date", Date, nullable=False),
-    Index("entry_by_account", "book_id", "account_no", "position"),
+    Index(
+        "entry_by_account",
+        "book_id",
+        "account_no",
+        "position",
+        "line",
+        postgresql_include=["balance_after_minor"],
+    ),
     schema="ledger",
 )
 
@@ -163,10 +179,19 @@ head = Table(
     schema="ledger",
 )
 
+leaf_hash = Table(
+    "leaf_hash",
+    metadata,
+    Column("book_id", Text, primary_key=True),
+    Column("first_position", BigInteger, primary_key=True, autoincrement=False),
+    Column("hashes", LargeBinary, nullable=False),
+    schema="ledger",
+)
+
 subtree = Table(
     "subtree",
     metadata,
-    Column("book_id", ForeignKey(book.c.book_id), primary_key=True),
+    Column("book_id", Text, primary_key=True),
     Column("level", SmallInteger, primary_key=True, autoincrement=False),
     Column("index", BigInteger, primary_key=True, autoincrement=False),
     Column("hash", LargeBinary, nullable=False),

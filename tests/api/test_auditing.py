@@ -47,6 +47,9 @@ MAY_CHANGE = {
     "ledger.head": "liandai_service",  # the sequencer
     "ledger.participation": "liandai_ledger",  # dismiss, admit: until_position, that column alone
 }
+DIVIDED = ("ledger.leaf", "ledger.entry", "ledger.leaf_hash", "ledger.subtree")
+"""Tables in partitions by book."""
+
 NEVER_DELETED = set(MAY_CHANGE)
 
 
@@ -56,7 +59,19 @@ def tables(guards: list[str]) -> list[str]:
 
 def test_every_table_is_the_owners_and_under_forced_row_security(guards: list[str]) -> None:
     for table in tables(guards):
-        assert f"table {table} kind r owner liandai_owner row security forced" in guards
+        divided, _, number = table.rpartition("_p")
+        kind, rest = "p" if f"{table}_p00" in tables(guards) else "r", ""
+        if divided in DIVIDED:
+            rest = f" partition FOR VALUES WITH (modulus 16, remainder {int(number)})"
+        assert f"table {table} kind {kind} owner liandai_owner row security forced{rest}" in guards
+
+
+def test_a_partition_is_read_and_written_through_its_table_alone(guards: list[str]) -> None:
+    partitions = [f"{table}_p{number:02}" for table in DIVIDED for number in range(16)]
+    assert set(partitions) <= set(tables(guards))
+    for partition in partitions:
+        started = (f"right on {partition}", f"policy on {partition}")
+        assert not [line for line in guards if line.startswith(started)]
 
 
 def test_no_table_can_be_emptied_and_only_named_ones_updated(guards: list[str]) -> None:

@@ -193,6 +193,7 @@ ROWS: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
             "UPDATE ledger.book SET size = 12 WHERE book_id = 'fac-test'",
         ),
         {
+            "I10": "fac-test 10: the book's day 2024-03-05 begins at 9",
             "I11": "fac-test 9: it must seal 9 leaves after the seal at 4",
             "I13": "fac-test 6: leaf_id is not what the bytes say",
         },
@@ -314,30 +315,62 @@ ROWS: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
     ),
     # ---- what was published
     (
-        "a stored leaf hash of the tree",
+        "a published leaf hash",
         (
-            "UPDATE ledger.subtree SET hash = sha256(hash) "
-            + AT.replace("position =", "level = 0 AND index = 5"),
+            "UPDATE ledger.leaf_hash SET hashes = set_byte(hashes, at, 255 - get_byte(hashes, at)) "
+            "FROM generate_series(0, 1023) AS at WHERE book_id = 'fac-test' "
+            "AND first_position <= 5 AND at = 32 * (5 - first_position) AND at < length(hashes)",
         ),
         {"I13": "fac-test 5: tree node (0, 5) is not that of the leaves"},
+    ),
+    (
+        "the day a position belongs to",
+        (
+            "UPDATE ledger.book_day SET first_position = first_position + 1 "
+            "WHERE book_id = 'fac-test' AND day = '2024-03-04'",
+        ),
+        {"I10": "fac-test 5: the book's day 2024-03-04 begins at 6"},
+    ),
+    (
+        "a day is taken away",
+        ("DELETE FROM ledger.book_day WHERE book_id = 'fac-test' AND day = '2024-03-04'",),
+        {"I10": "fac-test 5: the book's day 2024-03-04 is missing"},
+    ),
+    (
+        "a run of published leaf hashes is taken away",
+        (f"DELETE FROM ledger.leaf_hash WHERE book_id = '{LONG}' AND first_position = 64",),
+        {"I13": "fac-long 64: tree node (0, 64) is not that of the leaves"},
+    ),
+    (
+        "leaf hashes too many",
+        ("INSERT INTO ledger.leaf_hash VALUES ('fac-test', 32, sha256('x'))",),
+        {"I13": "fac-test 10: 11 tree nodes are stored where 10 belong"},
+    ),
+    (
+        "a node of a long book's tree",
+        (
+            f"UPDATE ledger.subtree SET hash = sha256(hash) WHERE book_id = '{LONG}' "
+            "AND level = 4 AND index = 5",
+        ),
+        {"I13": "fac-long 80: tree node (4, 5) is not that of the leaves"},
     ),
     (
         "a node high up a long book's tree",
         (
             f"UPDATE ledger.subtree SET hash = sha256(hash) WHERE book_id = '{LONG}' "
-            "AND level = 7 AND index = 3",
+            "AND level = 8 AND index = 1",
         ),
-        {"I13": "fac-long 384: tree node (7, 3)"},
+        {"I13": "fac-long 256: tree node (8, 1)"},
     ),
     (
         "a node is taken away",
-        ("DELETE FROM ledger.subtree WHERE book_id = 'fac-test' AND level = 1 AND index = 2",),
-        {"I13": "fac-test 4: tree node (1, 2)"},
+        (f"DELETE FROM ledger.subtree WHERE book_id = '{LONG}' AND level = 4 AND index = 2",),
+        {"I13": "fac-long 32: tree node (4, 2)"},
     ),
     (
         "a node too many",
-        ("INSERT INTO ledger.subtree VALUES ('fac-test', 0, 10, sha256('x'))",),
-        {"I13": "fac-test 10: 19 tree nodes are stored where 18 belong"},
+        ("INSERT INTO ledger.subtree VALUES ('fac-test', 4, 10, sha256('x'))",),
+        {"I13": "fac-test 10: 11 tree nodes are stored where 10 belong"},
     ),
     (
         "a checkpoint's root",
@@ -487,12 +520,12 @@ GUARDS = (
     (
         "row security is disabled",
         "ALTER TABLE ledger.entry DISABLE ROW LEVEL SECURITY",
-        "missing: table ledger.entry kind r owner liandai_owner row security forced",
+        "missing: table ledger.entry kind p owner liandai_owner row security forced",
     ),
     (
         "row security does not bind the owner",
         "ALTER TABLE ledger.entry NO FORCE ROW LEVEL SECURITY",
-        "missing: table ledger.entry kind r owner liandai_owner row security forced",
+        "missing: table ledger.entry kind p owner liandai_owner row security forced",
     ),
     (
         "another owner",

@@ -174,7 +174,7 @@ async def test_the_database_itself_refuses_what_does_not_balance(
             await store.append(conn, book=BOOK, leaves=[leaves.encode(leaf)])
 
 
-RECORDS = ("leaf", "entry", "salt", "checkpoint", "subtree")
+RECORDS = ("leaf", "entry", "salt", "checkpoint", "leaf_hash", "subtree")
 
 
 @pytest.mark.parametrize("role", ["liandai_app", "liandai_service", "liandai_auditor", "owner"])
@@ -182,7 +182,7 @@ RECORDS = ("leaf", "entry", "salt", "checkpoint", "subtree")
 async def test_no_role_updates_or_deletes_a_record(
     book: Database, database_url: str, role: str, table: str
 ) -> None:
-    await posted(book, lending(1))
+    await posted(book, *(lending(number) for number in range(16)))
     async with book.transaction(SERVICE) as conn:
         await publishing.publish(
             conn, installation="liandai.test", signer=SIGNER, now=datetime.now(UTC)
@@ -315,3 +315,30 @@ async def test_a_closed_day_never_changes_and_balances_as_of_stay(book: Database
         now = await ledger.balances(conn, book=BOOK, wanted={"code": "cash", "value_until": DAY})
     assert {b.account.party: b.balance_minor for b in then} == {"bank-a": -100, "firm": 100}
     assert {b.account.party: b.balance_minor for b in now} == {"bank-a": -150, "firm": 150}
+
+
+async def test_every_subtree_is_known_though_only_every_fourth_level_is_kept(
+    book: Database,
+) -> None:
+    for begun, end in ((0, 3), (3, 16), (16, 17), (17, 300)):
+        await posted(book, *(lending(number) for number in range(begun, end)))
+        async with book.transaction(SERVICE) as conn:
+            await publishing.publish(
+                conn, installation="liandai.test", signer=SIGNER, now=datetime.now(UTC)
+            )
+    async with book.transaction(SERVICE) as conn:
+        hashes = await store.leaf_hashes(conn, book=BOOK, from_position=0, to_position=300)
+        node = merkle.lookup_in(hashes[:256])
+        wanted = [(level, nth) for level in range(9) for nth in range(256 >> level)]
+        found = await store.subtrees(conn, book=BOOK, wanted=wanted)
+        kept = await conn.scalar(
+            text("SELECT count(*) FROM ledger.subtree WHERE book_id = :b"), {"b": BOOK}
+        )
+        assert found == {(level, nth): node(level, nth) for level, nth in wanted}
+        assert kept == 300 // 16 + 300 // 256
+        root = merkle.root(hashes)
+        for position in (0, 15, 16, 255, 256, 299):
+            proof = await publishing.inclusion(conn, book=BOOK, position=position, size=300)
+            assert merkle.verify_inclusion(
+                leaf=hashes[position], index=position, size=300, proof=proof, root=root
+            )
