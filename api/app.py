@@ -48,7 +48,7 @@ async def publish_now(installation: Installation) -> None:
     while True:
         try:
             async with installation.database.transaction(SERVICE) as conn:
-                await publishing.publish(
+                heads = await publishing.publish(
                     conn,
                     installation=installation.name,
                     signer=installation.signer,
@@ -60,7 +60,8 @@ async def publish_now(installation: Installation) -> None:
                 raise
             damages[damage.book] = damage
         else:
-            break
+            if not heads:
+                break
     if damages:
         raise next(iter(damages.values()))
 

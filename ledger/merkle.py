@@ -11,6 +11,7 @@ Source: RFC 6962 section 2.1, RFC 9162 section 2.1 (proof verification).
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
+from itertools import count, repeat
 from typing import Final
 
 import msgspec
@@ -81,21 +82,20 @@ class Frontier(msgspec.Struct, frozen=True):
     def append(self, leaf_hashes: Iterable[bytes]) -> tuple["Frontier", list[Node]]:
         """The frontier after these leaves, and every complete subtree they finished.
 
-        The nodes begin with level 0 (the leaf hashes themselves) and stand in the order in which
-        they were finished; together with all earlier ones they answer any `Lookup` a proof makes.
+        The nodes begin with level 0 (the leaf hashes themselves) and stand level by level, each
+        level in order; together with all earlier ones they answer any `Lookup` a proof makes.
         """
-        size, peaks = self.size, list(self.peaks)
-        finished: list[Node] = []
-        for leaf in leaf_hashes:
-            level, index, digest = 0, size, leaf
-            finished.append((0, index, digest))
-            while index & 1:
-                digest = node_hash(peaks.pop(), digest)
-                level, index = level + 1, index >> 1
-                finished.append((level, index, digest))
-            peaks.append(digest)
-            size += 1
-        return Frontier(size, tuple(peaks)), finished
+        nodes, index = list(leaf_hashes), self.size
+        size = index + len(nodes)
+        earlier, peaks, finished = list(self.peaks), list[bytes](), list[Node]()
+        for level in range(size.bit_length()):
+            finished += zip(repeat(level), count(index), nodes, strict=False)
+            if index & 1:  # the level's last node so far had no brother yet
+                nodes = [earlier.pop(), *nodes]
+            if len(nodes) & 1:
+                peaks.append(nodes[-1])
+            nodes, index = _parents(nodes), index >> 1
+        return Frontier(size, tuple(reversed(peaks))), finished
 
 
 EMPTY: Final = Frontier(0, ())
@@ -269,7 +269,8 @@ def extends(
 
 
 def _parents(level: Sequence[bytes]) -> list[bytes]:
-    return [node_hash(left, right) for left, right in zip(level[0::2], level[1::2], strict=False)]
+    pairs = zip(level[0::2], level[1::2], strict=False)
+    return [sha256(b"\x01" + left + right).digest() for left, right in pairs]
 
 
 def _split(count: int) -> int:

@@ -7,9 +7,10 @@ checkpoint, and commits each book's head as a leaf of the top log, so that no me
 different world. It runs in one place at a time.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -40,8 +41,8 @@ class Published(msgspec.Struct, frozen=True, kw_only=True):
     root: bytes
 
 
-PORTION = 10_000
-"""About how many leaves are hashed and published in one go; more only of a single book."""
+PORTION = 20_000
+"""At most so many leaves are hashed and published in one transaction."""
 
 
 async def publish(
@@ -52,24 +53,25 @@ async def publish(
     now: datetime,
     leaving_out: Collection[str] = (),
 ) -> list[Published]:
-    """Every committed leaf is under a signed checkpoint, each book's head under the top log's.
+    """A portion of the committed leaves is under signed checkpoints and these under the top log's.
 
     leaving_out  books that are damaged and are published no further; all others are
 
-    Returns the heads signed now, the top log's last; nothing while another publisher is at work.
-    The round trips do not depend on how many books have grown, up to PORTION leaves.
+    Returns the heads signed now, the top log's last; nothing where nothing is left to publish, or
+    while another publisher is at work. Whoever wants all published commits and asks again until
+    then. Books that have grown least come first, so a book that grew by a million leaves at once
+    keeps no other waiting. The round trips do not depend on how many books have grown.
     Raises LogDamaged at the first leaf whose bytes were altered before publication.
     """
     if not await store.one_publisher(conn):
         return []
     hand = _Hand(installation=installation, signer=signer, now=now)
-    heads: list[Published] = []
-    grown = [row for row in await store.unpublished(conn) if row.book_id not in leaving_out]
-    for portion in _portions(grown):
-        heads += await _extend(conn, portion, hand)
-    if heads:
-        heads += await _publish_top(conn, heads, hand)
-    return heads
+    rows = await store.unpublished(conn)
+    portion = _portion(row for row in rows if row.book_id not in leaving_out)
+    if not portion:
+        return []
+    heads = await _extend(conn, portion, hand)
+    return heads + await _publish_top(conn, heads, hand)
 
 
 class _Hand(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,25 +83,25 @@ class _Hand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Grown(msgspec.Struct, frozen=True, kw_only=True):
-    """A book whose log is longer than its published tree."""
+    """A book whose log is longer than its published tree; size: how far it is published now."""
 
     book: str
     size: int
     published: merkle.Frontier
 
 
-def _portions(rows: Iterable[store.Found]) -> Iterator[list[_Grown]]:
+def _portion(rows: Iterable[store.Found]) -> list[_Grown]:
+    """Books with at most PORTION new leaves together; of a book with more, only so many."""
     portion: list[_Grown] = []
-    leaves = 0
-    for row in rows:
+    room = PORTION
+    for row in sorted(rows, key=lambda row: (row.size - row.published, row.book_id)):
+        if not room:
+            break
+        leaves = min(row.size - row.published, room)
         published = merkle.Frontier(row.published, tuple(row.frontier or ()))
-        portion.append(_Grown(book=row.book_id, size=row.size, published=published))
-        leaves += row.size - row.published
-        if leaves >= PORTION:
-            yield portion
-            portion, leaves = [], 0
-    if portion:
-        yield portion
+        portion.append(_Grown(book=row.book_id, size=row.published + leaves, published=published))
+        room -= leaves
+    return portion
 
 
 async def _publish_top(
@@ -140,12 +142,10 @@ async def _extend(conn: AsyncConnection, grown: Sequence[_Grown], hand: _Hand) -
     rows = await store.leaf_bytes_of(
         conn, ranges=[(one.book, one.published.size, one.size) for one in grown]
     )
-    leaves: defaultdict[str, list[store.Found]] = defaultdict(list)
-    for row in rows:
-        leaves[row.book_id].append(row)
+    leaves = {book: list(run) for book, run in groupby(rows, key=itemgetter(0))}
     heads, runs, nodes = [], [], []
     for one in grown:
-        hashes = _hashed(one, leaves[one.book])
+        hashes = _hashed(one, leaves.get(one.book, ()))
         frontier, finished = one.published.append(hashes)
         runs += [
             store.LeafRun(one.book, first, run)
@@ -157,16 +157,16 @@ async def _extend(conn: AsyncConnection, grown: Sequence[_Grown], hand: _Hand) -
     return [Published(book=head.book, size=head.size, root=head.root) for head in heads]
 
 
-def _hashed(grown: _Grown, leaves: Sequence[store.Found]) -> list[bytes]:
+def _hashed(grown: _Grown, leaves: Sequence[store.LeafBytes]) -> list[bytes]:
     """The leaf hashes, once the stored bytes give them again without a gap."""
-    position = grown.published.size
-    for leaf in leaves:
-        if leaf.position != position or merkle.leaf_hash(leaf.bytes) != leaf.hash:
-            raise LogDamaged(book=grown.book, position=position)
-        position += 1
-    if position != grown.size:
-        raise LogDamaged(book=grown.book, position=position)
-    return [leaf.hash for leaf in leaves]
+    hashes = [merkle.leaf_hash(raw) for _, _, raw, _ in leaves]
+    for due, (leaf, digest) in enumerate(zip(leaves, hashes, strict=True), grown.published.size):
+        if leaf[1] != due or leaf[3] != digest:
+            raise LogDamaged(book=grown.book, position=due)
+    due = grown.published.size + len(hashes)
+    if due != grown.size:
+        raise LogDamaged(book=grown.book, position=due)
+    return hashes
 
 
 def _signed(book: str, frontier: merkle.Frontier, hand: _Hand) -> store.SignedHead:
@@ -237,7 +237,7 @@ class TooSmall(Conflict):
 
 async def inclusion(conn: AsyncConnection, *, book: str, position: int, size: int) -> list[bytes]:
     """The RFC 6962 audit path of a leaf in the tree of that published size, bottom up."""
-    await checkpoint(conn, book=book, size=size)
+    await _check_published(conn, book=book, size=size)
     if not 0 <= position < size:
         raise TooSmall(f"leaf {position} is not in the first {size} leaves")
     return await _with_nodes(
@@ -251,7 +251,7 @@ async def consistency(
     conn: AsyncConnection, *, book: str, old_size: int, new_size: int
 ) -> list[bytes]:
     """The RFC 6962 consistency proof between two sizes, the later one published."""
-    await checkpoint(conn, book=book, size=new_size)
+    await _check_published(conn, book=book, size=new_size)
     if not 0 < old_size <= new_size:
         raise TooSmall(f"no proof from size {old_size} to {new_size}")
     return await _with_nodes(
@@ -261,6 +261,12 @@ async def consistency(
             old_size=old_size, new_size=new_size, node=node
         ),
     )
+
+
+async def _check_published(conn: AsyncConnection, *, book: str, size: int) -> None:
+    """Nothing: a checkpoint of that size is published. Raises NoSuchHead."""
+    if await store.checkpoint(conn, book=book, size=size) is None:
+        raise NoSuchHead(f"no checkpoint of book {book} at {size}")
 
 
 async def _with_nodes(

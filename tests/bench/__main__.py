@@ -1,4 +1,4 @@
-"""`python -m tests.bench [posting|starting|computing]...`: measure, and print ratios.
+"""`python -m tests.bench [posting|publishing|starting|computing]...`: measure, and print ratios.
 
 One run takes under three minutes; LIANDAI_BENCH_SHORT=1 takes less, and its figures say less. Only
 ratios taken in one run mean anything: machines differ, and so does one machine from hour to hour.
@@ -10,11 +10,12 @@ import platform
 import sys
 import time
 
-from tests.bench import computing, posting, starting
+from tests.bench import computing, posting, publishing, starting
+from tests.bench.bare import bare
 from tests.bench.figures import SHORT
 from tests.bench.stage import stage
 
-SECTIONS = ("posting", "starting", "computing")
+SECTIONS = ("posting", "publishing", "starting", "computing")
 
 
 def main(wanted: list[str]) -> int:
@@ -33,6 +34,9 @@ def main(wanted: list[str]) -> int:
             case "posting":
                 with stage(64) as house:
                     asyncio.run(posting.measured(house))
+            case "publishing":
+                with bare() as database:
+                    asyncio.run(publishing.measured(database))
             case "starting":
                 starting.measured()
             case "computing":

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 SHORT = bool(os.environ.get("LIANDAI_BENCH_SHORT"))
+FULL = bool(os.environ.get("LIANDAI_BENCH_FULL"))
 TICK = os.sysconf("SC_CLK_TCK")
 
 

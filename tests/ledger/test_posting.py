@@ -342,3 +342,29 @@ async def test_every_subtree_is_known_though_only_every_fourth_level_is_kept(
             assert merkle.verify_inclusion(
                 leaf=hashes[position], index=position, size=300, proof=proof, root=root
             )
+
+
+async def test_a_book_that_grew_at_once_is_published_in_portions_and_keeps_no_other_waiting(
+    book: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "PORTION", 4)
+    await posted(book, *(lending(number) for number in range(9)))
+    async with book.transaction(SERVICE) as conn:
+        held = await ledger.hold(conn, book="registry")
+        note = ledger.Item(kind="record", subject={"type": "N"}, entries=(), value_date=DAY)
+        await ledger.record(
+            conn, held=held, items=[note], command="n", actor=ACTOR, now=datetime.now(UTC)
+        )
+    published = []
+    while not published or published[-1]:
+        async with book.transaction(SERVICE) as conn:
+            heads = await publishing.publish(
+                conn, installation="liandai.test", signer=SIGNER, now=datetime.now(UTC)
+            )
+        published.append([(head.book, head.size) for head in heads])
+    assert published == [
+        [("registry", 1), (BOOK, 3), ("top", 2)],
+        [(BOOK, 7), ("top", 3)],
+        [(BOOK, 9), ("top", 4)],
+        [],
+    ]
