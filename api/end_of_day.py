@@ -23,6 +23,7 @@ from api import store
 from api.database import SERVICE, Database
 from api.desk import Work
 from ledger import moves
+from ledger import accrual_service
 from ledger import service as ledger
 from ledger.errors import Conflict, WrongInput
 from ledger.publishing import TOP
@@ -56,6 +57,11 @@ async def _facility_begins_the_day(work: Work, held: HeldBook) -> None:
     await facility.open_day(_facility_work(work), held)
 
 
+async def _house_begins_the_day(work: Work, held: HeldBook) -> None:
+    """Standing accruals of every night since the last business day."""
+    await accrual_service.accrue(work.conn, held=held, command=work.command, now=work.now)
+
+
 async def _negotiation_begins_the_day(work: Work, held: HeldBook) -> None:
     """A standing version whose last day is over has lapsed."""
     asked = negotiation.Work(conn=work.conn, actor=work.actor, now=work.now, command=work.command)
@@ -72,6 +78,7 @@ CLOSING: tuple[Step, ...] = (Step("closing", "facility", _facility_ends_the_day)
 OPENING: tuple[Step, ...] = (
     Step("opening", "facility", _facility_begins_the_day),
     Step("lapse", "negotiation", _negotiation_begins_the_day),
+    Step("accrual", "house", _house_begins_the_day),
 )
 """Steps of the day that begins, in order."""
 

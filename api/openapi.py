@@ -45,6 +45,7 @@ PARAMETERS: Final = {
     "as_of": "By value date up to this day; everything known by default",
     "bank": "The bank, by its institution's id",
     "bom": "`true`: CSV begins with a byte order mark, for spreadsheets that look for one",
+    "accrual": "Your own name for the standing accrual",
     "book": "The book's id: a facility's, a negotiation's, `registry` or `top`",
     "booking_from": "Booked on this day or later",
     "booking_until": "Booked on this day or before",

@@ -74,7 +74,7 @@ def _is_too_large(original: BaseException) -> bool:
 
 
 @asynccontextmanager
-async def _refusals() -> AsyncIterator[None]:
+async def refusals() -> AsyncIterator[None]:
     """What the database's functions refuse, as the ledger's own refusals."""
     try:
         yield
@@ -109,7 +109,7 @@ async def _refusals() -> AsyncIterator[None]:
 async def open_book(
     conn: AsyncConnection, *, book: str, purpose: str, lead: str | None, salt: bytes
 ) -> date:
-    async with _refusals():
+    async with refusals():
         return (
             await conn.execute(
                 text("SELECT ledger.open_book(:book, :purpose, :lead, :salt)"),
@@ -119,7 +119,7 @@ async def open_book(
 
 
 async def admit(conn: AsyncConnection, *, book: str, party: str) -> None:
-    async with _refusals():
+    async with refusals():
         await conn.execute(
             text("SELECT ledger.admit(:book, :party)"), {"book": book, "party": party}
         )
@@ -135,14 +135,14 @@ async def dismiss(conn: AsyncConnection, *, book: str, party: str) -> int | None
 
 
 async def hold(conn: AsyncConnection, *, book: str) -> Found | None:
-    async with _refusals():
+    async with refusals():
         return (
             await conn.execute(text("SELECT * FROM ledger.hold(:book)"), {"book": book})
         ).one_or_none()
 
 
 async def append(conn: AsyncConnection, *, book: str, leaves: Sequence[bytes]) -> int:
-    async with _refusals():
+    async with refusals():
         return (
             await conn.execute(
                 text("SELECT ledger.append(:book, CAST(:leaves AS bytea[]))"),
@@ -153,7 +153,7 @@ async def append(conn: AsyncConnection, *, book: str, leaves: Sequence[bytes]) -
 
 async def hold_each(driver: Driver, *, books: Sequence[str]) -> list[tuple[str, date, int]]:
     """(book, open day, size) of every book, held in the order given."""
-    async with _refusals():
+    async with refusals():
         rows = await driver.fetch(
             "SELECT b.book, h.open_day, h.size FROM unnest($1::text[]) AS b(book) "
             "CROSS JOIN LATERAL ledger.hold(b.book) AS h",
@@ -165,7 +165,7 @@ async def hold_each(driver: Driver, *, books: Sequence[str]) -> list[tuple[str, 
 async def append_each(driver: Driver, *, leaves: Mapping[str, Sequence[bytes]]) -> dict[str, int]:
     """The first position by book of leaves appended to several books in one statement."""
     pairs = [(book, raw) for book, raws in leaves.items() for raw in raws]
-    async with _refusals():
+    async with refusals():
         rows = await driver.fetch(
             "SELECT w.book, ledger.append(w.book, array_agg(w.raw ORDER BY w.nth)) "
             "FROM unnest($1::text[], $2::bytea[]) WITH ORDINALITY AS w(book, raw, nth) "
@@ -177,14 +177,14 @@ async def append_each(driver: Driver, *, leaves: Mapping[str, Sequence[bytes]]) 
 
 
 async def open_next_day(conn: AsyncConnection, *, book: str, day: date) -> None:
-    async with _refusals():
+    async with refusals():
         await conn.execute(
             text("SELECT ledger.open_next_day(:book, :day)"), {"book": book, "day": day}
         )
 
 
 async def open_business_day(conn: AsyncConnection, *, day: date) -> None:
-    async with _refusals():
+    async with refusals():
         await conn.execute(text("SELECT ledger.open_business_day(:day)"), {"day": day})
 
 

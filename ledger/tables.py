@@ -14,6 +14,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Numeric,
     SmallInteger,
     Table,
     Text,
@@ -176,6 +177,26 @@ head = Table(
     Column("size", BigInteger, nullable=False),
     Column("root", LargeBinary, nullable=False),
     Column("frontier", ARRAY(LargeBinary), nullable=False),
+    schema="ledger",
+)
+
+accrual = Table(
+    "accrual",
+    metadata,
+    Column("book_id", ForeignKey(book.c.book_id), primary_key=True),
+    Column("accrual_no", Integer, primary_key=True, autoincrement=False),
+    Column("accrual", Text, nullable=False),
+    Column("base_no", Integer, nullable=False),
+    Column("debit_no", Integer, nullable=False),
+    Column("credit_no", Integer, nullable=False),
+    Column("rate_ppm", BigInteger, nullable=False),
+    Column("year_days", Integer, nullable=False),
+    Column("through", Date, nullable=False),
+    Column("units", Numeric, nullable=False, server_default="0"),
+    Column("posted_minor", BigInteger, nullable=False, server_default="0"),
+    Column("before_minor", BigInteger, nullable=False, server_default="0"),
+    Column("is_ended", Boolean, nullable=False, server_default="false"),
+    UniqueConstraint("book_id", "accrual"),
     schema="ledger",
 )
 

@@ -1,6 +1,7 @@
 """Every route, one module a noun. A handler reads the request and calls a service."""
 
 from api.routes import (
+    accruals,
     business_days,
     disclosure,
     facilities,
@@ -55,5 +56,6 @@ BULK_ROUTES = (
     *house_books.BULK_HANDLERS,
     *house_pendings.BULK_HANDLERS,
     *reconciliation.BULK_HANDLERS,
+    *accruals.HANDLERS,
 )
 """Routes whose bodies may be longer."""

@@ -1,6 +1,7 @@
 """An installation in which much has happened: every table holds rows of several institutions."""
 
 import time
+from typing import Any
 
 import asyncpg
 from msgspec.structs import replace
@@ -83,7 +84,7 @@ async def _keep_own_book(house: House, bank: str) -> None:
     await operations.post("/v1/books", {"book": book})
     entries = [
         {"code": code, "ref": "", "currency": "CNY", "amount_minor": amount}
-        for code, amount in (("cash", 5), ("suspense", -5))
+        for code, amount in (("cash", 5), ("suspense", -5), ("interest", 2), ("income", -2))
     ]
     body = {"value_date": FIRST_DAY.isoformat(), "reference": "n-1", "entries": entries}
     await operations.post(f"/v1/books/{book}/transactions", body, key="posted-0001")
@@ -97,6 +98,19 @@ async def _keep_own_book(house: House, bank: str) -> None:
     )
     terms = {"code": "cash", "ref": "", "currency": "CNY", "most_minor": 1_000_000_00}
     await operations.post(f"/v1/books/{book}/accounts", terms)
+    await operations.post(f"/v1/books/{book}/accruals", accrual_of("a-1"))
+
+
+def accrual_of(name: str) -> dict[str, Any]:
+    """Terms of a standing accrual on those accounts."""
+    sides = {"base": "cash", "debit": "interest", "credit": "income"}
+    return {
+        "accrual": name,
+        "currency": "CNY",
+        **{side: {"code": code, "ref": ""} for side, code in sides.items()},
+        "rate_ppm": 34_500,
+        "year_days": 360,
+    }
 
 
 async def _consent(house: House) -> None:

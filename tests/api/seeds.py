@@ -10,7 +10,7 @@ import msgspec
 from ledger.signatures import encode_base64, sign_statement
 from syndicate.disclosure.consent import Consent, consent_body, withdrawal_body
 from syndicate.parties.institutions import Role
-from tests.api.populated import FACILITY, PURPOSE
+from tests.api.populated import FACILITY, PURPOSE, accrual_of
 from tests.api.test_disclosure import words
 from tests.house import FIRST_DAY, key_of
 from tests.ledger.authority import Authority
@@ -35,6 +35,7 @@ INSTITUTIONS = (*BANKS, "guarantor", "pool", "yunshen", "qinghe")
 DAYS = ("2024-03-01", "2024-03-04", "2024-03-05", "2024-12-31", "2023-12-31")
 KNOWN: dict[str, tuple[Any, ...]] = {
     "about": ("d1", ""),
+    "accrual": ("a-1", "a-2", "a-9"),
     "amount_minor": (1, 500, 1_000_000_00),
     "bank": BANKS,
     "banks": (["cib", "czbank"], ["hzbank"]),
@@ -221,6 +222,10 @@ SEEDS: dict[str, Seed] = {
         "hzbank-operations",
         {"operations": [{"pending": _transaction("n-8")}, {"transaction": _transaction("n-9")}]},
         OWN,
+    ),
+    "POST /v1/books/{book}/accruals": Seed("hzbank-operations", accrual_of("a-2"), OWN),
+    "POST /v1/books/{book}/accruals/{accrual}/end": Seed(
+        "hzbank-operations", {}, {**OWN, "accrual": "a-1"}
     ),
     "POST /v1/negotiations": Seed("qinghe-borrower", _mandate()),
     "POST /v1/negotiations/{negotiation}/invitations": Seed(

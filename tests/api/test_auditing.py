@@ -43,6 +43,7 @@ MAY_CHANGE = {
     "ledger.book": "liandai_ledger",  # append, open_next_day: size and open day
     "ledger.account": "liandai_ledger",  # append: balances
     "ledger.pending": "liandai_ledger",  # append: what resolved it, once
+    "ledger.accrual": "liandai_ledger",  # accrue: how far it is
     "ledger.business_day": "liandai_ledger",  # open_business_day
     "ledger.head": "liandai_service",  # the sequencer
     "ledger.participation": "liandai_ledger",  # dismiss, admit: until_position, that column alone

@@ -178,6 +178,7 @@ RULES: Mapping[str, Callable[[World, str, Row], bool]] = {
     "ledger.book_day": lambda world, me, row: world.takes_part(
         me, row["book_id"], row["first_position"]
     ),
+    "ledger.accrual": lambda world, me, row: world.ever_took_part(me, row["book_id"]),
     "ledger.account": lambda world, me, row: (
         row["party"] == me
         and all(
@@ -666,6 +667,7 @@ async def test_rights_to_change_rows_are_these_and_no_others(owner: asyncpg.Conn
         ("ledger.book", "liandai_ledger", "UPDATE"),  # its size and open day
         ("ledger.account", "liandai_ledger", "UPDATE"),  # its balance, which entries re-derive
         ("ledger.pending", "liandai_ledger", "UPDATE"),  # what resolved it, once
+        ("ledger.accrual", "liandai_ledger", "UPDATE"),  # how far it is, as leaves re-derive
         ("ledger.business_day", "liandai_ledger", "UPDATE"),
         ("ledger.head", "liandai_service", "UPDATE"),  # the frontier, which leaves re-derive
     }

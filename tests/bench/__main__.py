@@ -1,4 +1,4 @@
-"""`python -m tests.bench [posting|publishing|starting|computing]...`: measure, and print ratios.
+"""`python -m tests.bench [SECTION]...`: measure, and print ratios. Without one, all are.
 
 One run takes under three minutes; LIANDAI_BENCH_SHORT=1 takes less, and its figures say less. Only
 ratios taken in one run mean anything: machines differ, and so does one machine from hour to hour.
@@ -10,12 +10,12 @@ import platform
 import sys
 import time
 
-from tests.bench import computing, posting, publishing, starting
+from tests.bench import computing, day_close, posting, publishing, starting
 from tests.bench.bare import bare
 from tests.bench.figures import SHORT
 from tests.bench.stage import stage
 
-SECTIONS = ("posting", "publishing", "starting", "computing")
+SECTIONS = ("posting", "publishing", "day_close", "starting", "computing")
 
 
 def main(wanted: list[str]) -> int:
@@ -37,6 +37,9 @@ def main(wanted: list[str]) -> int:
             case "publishing":
                 with bare() as database:
                     asyncio.run(publishing.measured(database))
+            case "day_close":
+                with bare() as database:
+                    asyncio.run(day_close.measured(database))
             case "starting":
                 starting.measured()
             case "computing":
