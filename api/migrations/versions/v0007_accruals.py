@@ -103,73 +103,73 @@ END $$
 """
 
 ACCRUE = """
--- The day's accruals of one house book; the rule is `ledger.accrual`, and this is its equal. The
--- sums are set-based and large, so plans are made for them and scans allowed.
+-- The day's accruals of one house book; the rule is `ledger.accrual`, and this is its equal. A leaf
+-- is a block of 1,000 accruals, and a block is two statements that find their rows by key: nothing
+-- is sorted or hashed that does not fit, so a million positions take ten times what 100,000 do.
 CREATE FUNCTION ledger.accrue(p_book text, p_before text, p_between text, p_after text,
   p_name text, p_subject jsonb, p_actor jsonb, p_recorded_at timestamptz) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, ledger
-SET plan_cache_mode = force_custom_plan SET enable_nestloop = off SET work_mem = '128MB' AS $$
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
   v_size bigint;
   v_day date;
-  v_leaves bigint;
+  v_first integer := 0;
+  v_last integer;
+  v_leaves bigint := 0;
 BEGIN
   IF current_setting('role') <> 'liandai_service' THEN
     RAISE EXCEPTION 'only the service accrues' USING ERRCODE = 'LD403';
   END IF;
   SELECT b.size, b.open_day INTO STRICT v_size, v_day FROM ledger.book b
     WHERE b.book_id = p_book FOR NO KEY UPDATE;
+  SELECT max(x.accrual_no) INTO v_last FROM ledger.accrual x WHERE x.book_id = p_book;
 
-  UPDATE ledger.accrual x SET through = v_day, units = u.units, before_minor = x.posted_minor,
-      posted_minor = sign(u.units) * div(2 * abs(u.units) + 1000000 * x.year_days,
-                                         2000000 * x.year_days)
-    FROM (SELECT o.accrual_no,
-                 o.units + b.balance_minor::numeric * o.rate_ppm * (v_day - o.through) AS units
-          FROM ledger.accrual o JOIN ledger.account b
-            ON b.book_id = p_book AND b.account_no = o.base_no
-          WHERE o.book_id = p_book AND o.through < v_day AND NOT o.is_ended) AS u
-    WHERE x.book_id = p_book AND x.accrual_no = u.accrual_no;
+  -- Every balance is as the day found it: all nights are counted before anything is posted.
+  UPDATE ledger.accrual x SET through = v_day, before_minor = x.posted_minor,
+      units = x.units + b.balance_minor::numeric * x.rate_ppm * (v_day - x.through),
+      posted_minor = div(
+        2 * (x.units + b.balance_minor::numeric * x.rate_ppm * (v_day - x.through))
+        + sign(x.units + b.balance_minor::numeric * x.rate_ppm * (v_day - x.through))
+          * 1000000 * x.year_days, 2000000 * x.year_days)
+    FROM ledger.account b
+    WHERE x.book_id = p_book AND x.through < v_day AND NOT x.is_ended
+      AND b.book_id = p_book AND b.account_no = x.base_no;
   IF NOT FOUND THEN
     RETURN 0;
   END IF;
 
-  WITH sums AS (
-    SELECT x.accrual_no / 1000 AS block, s.account_no, sum(s.amount_minor) AS amount_minor
-    FROM ledger.accrual x CROSS JOIN LATERAL (VALUES
-      (x.debit_no, x.posted_minor - x.before_minor),
-      (x.credit_no, x.before_minor - x.posted_minor)) AS s(account_no, amount_minor)
-    WHERE x.book_id = p_book AND x.through = v_day AND x.posted_minor <> x.before_minor
-      AND NOT x.is_ended
-    GROUP BY 1, 2 HAVING sum(s.amount_minor) <> 0),
-  lines AS (
-    SELECT dense_rank() OVER by_block - 1 AS nth,
-           row_number() OVER (PARTITION BY block ORDER BY account_no) - 1 AS line,
-           account_no, amount_minor::bigint AS amount_minor
-    FROM sums WINDOW by_block AS (ORDER BY block)),
-  whole AS MATERIALIZED (
-    SELECT l.nth, l.line, l.account_no, l.amount_minor, a.party,
-           (a.balance_minor + sum(l.amount_minor) OVER (
-             PARTITION BY l.account_no ORDER BY l.nth))::bigint AS balance_after_minor,
-           '{"amount_minor":' || l.amount_minor || ',"code":"' || a.code || '","counterparty":"'
-             || a.counterparty || '","currency":"' || a.currency || '","party":"' || a.party
-             || '","ref":"' || a.ref || '"}' AS said
-    FROM lines l JOIN ledger.account a ON a.book_id = p_book AND a.account_no = l.account_no),
-  entered AS (
-    INSERT INTO ledger.entry
-      SELECT p_book, v_size + nth, line, account_no, party, amount_minor, balance_after_minor,
-             v_day, v_day FROM whole)
-  INSERT INTO ledger.leaf
-    SELECT p_book, v_size + nth, p_name || ':' || nth, 'transaction', p_subject, p_actor, null,
-           v_day, v_day, p_recorded_at, raw, sha256('\\x00'::bytea || raw)
-    FROM (SELECT nth, convert_to(p_before || string_agg(said, ',' ORDER BY line) || p_between
-                                 || p_name || ':' || nth || p_after, 'UTF8') AS raw
-          FROM whole GROUP BY nth) AS w;
-  GET DIAGNOSTICS v_leaves = ROW_COUNT;
-
-  UPDATE ledger.account a SET balance_minor = a.balance_minor + s.moved
-    FROM (SELECT e.account_no, sum(e.amount_minor) AS moved FROM ledger.entry e
-          WHERE e.book_id = p_book AND e.position >= v_size GROUP BY e.account_no) AS s
-    WHERE a.book_id = p_book AND a.account_no = s.account_no;
+  WHILE v_first <= v_last LOOP
+    WITH sums AS (
+      SELECT s.account_no, sum(s.amount_minor)::bigint AS amount_minor
+      FROM ledger.accrual x CROSS JOIN LATERAL (VALUES
+        (x.debit_no, x.posted_minor - x.before_minor),
+        (x.credit_no, x.before_minor - x.posted_minor)) AS s(account_no, amount_minor)
+      WHERE x.book_id = p_book AND x.accrual_no >= v_first AND x.accrual_no < v_first + 1000
+        AND x.through = v_day AND NOT x.is_ended AND x.posted_minor <> x.before_minor
+      GROUP BY s.account_no HAVING sum(s.amount_minor) <> 0),
+    moved AS (
+      UPDATE ledger.account a SET balance_minor = a.balance_minor + s.amount_minor
+        FROM sums s WHERE a.book_id = p_book AND a.account_no = s.account_no
+        RETURNING a.account_no, s.amount_minor, a.balance_minor, a.party,
+          '{"amount_minor":' || s.amount_minor || ',"code":"' || a.code || '","counterparty":"'
+            || a.counterparty || '","currency":"' || a.currency || '","party":"' || a.party
+            || '","ref":"' || a.ref || '"}' AS said),
+    entered AS (
+      INSERT INTO ledger.entry
+        SELECT p_book, v_size + v_leaves, row_number() OVER (ORDER BY account_no) - 1,
+               account_no, party, amount_minor, balance_minor, v_day, v_day FROM moved)
+    INSERT INTO ledger.leaf
+      SELECT p_book, v_size + v_leaves, p_name || ':' || v_leaves, 'transaction', p_subject,
+             p_actor, null, v_day, v_day, p_recorded_at, raw, sha256('\\x00'::bytea || raw)
+      FROM (SELECT convert_to(p_before || string_agg(said, ',' ORDER BY account_no) || p_between
+                              || p_name || ':' || v_leaves || p_after, 'UTF8') AS raw
+            FROM moved HAVING count(*) > 0) AS w;
+    IF FOUND THEN
+      v_leaves := v_leaves + 1;
+    END IF;
+    v_first := v_first + 1000;
+  END LOOP;
   UPDATE ledger.book b SET size = v_size + v_leaves WHERE b.book_id = p_book;
   RETURN v_leaves;
 END $$
