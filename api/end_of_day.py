@@ -22,8 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api import store
 from api.database import SERVICE, Database
 from api.desk import Work
-from ledger import moves
-from ledger import accrual_service
+from ledger import accrual_service, moves
 from ledger import service as ledger
 from ledger.errors import Conflict, WrongInput
 from ledger.publishing import TOP

@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from ledger.entries import Account, Entry
+from ledger.errors import Absent, Conflict
 from ledger.money import round_half_up
 
 MILLION: Final = 1_000_000
@@ -28,6 +29,16 @@ YEAR_DAYS: Final = (360, 365)
 
 BLOCK: Final = 1_000
 """Accruals of one leaf: each moves two accounts, and a leaf has at most 2,000 entries."""
+
+
+class AccrualConflict(Conflict):
+    """An account is not there or limited, the accrual has ended, or it is on other accounts."""
+
+    code = "accrual-conflict"
+
+
+class NoSuchAccrual(Absent):
+    """No accrual of that name runs in the book."""
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger import journal, merkle, store_asof, tables
+from ledger import accrual, journal, merkle, store_asof, tables
 from ledger.errors import Absent, Conflict, NotAllowed, Refused, WrongInput
 
 Found: TypeAlias = Row[*tuple[Any, ...]]
@@ -50,6 +50,8 @@ class LeafExists(Conflict):
 
 
 _BY_STATE: Mapping[str, type[Refused]] = {
+    "LD441": accrual.NoSuchAccrual,
+    "LD442": accrual.AccrualConflict,
     "LD451": journal.NoSuchPending,
     "LD452": journal.AlreadyResolved,
     "LD453": journal.PendingExpired,
@@ -59,7 +61,7 @@ _BY_STATE: Mapping[str, type[Refused]] = {
     "LD457": journal.NotReversible,
     "LD458": journal.NotAMirror,
 }
-"""The refusals of `ledger.append` about single leaves; their DETAIL is a JSON object of fields."""
+"""Refusals about single leaves; their DETAIL, where they have one, is a JSON object of fields."""
 
 
 def _named(refusal: type[Refused], said: str, original: BaseException) -> Refused:

@@ -6,38 +6,18 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger.errors import Absent, Conflict
 from ledger.store import Found, refusals
-
-
-class AccrualConflict(Conflict):
-    """An account was never posted to, the accrual has ended, or it is on other accounts."""
-
-    code = "accrual-conflict"
-
-
-class NoSuchAccrual(Absent):
-    """No accrual of that name runs in the book."""
 
 
 async def take(conn: AsyncConnection, *, book: str, position: int) -> None:
     """The accrual stands as the book's last leaf says, or has ended."""
-    try:
-        async with refusals():
-            await conn.execute(
-                text("SELECT ledger.take_accrual(:book, :position)"),
-                {"book": book, "position": position},
-            )
-    except DBAPIError as error:
-        match getattr(error.orig, "sqlstate", None):
-            case "LD441":
-                raise NoSuchAccrual(str(error.orig.__cause__ if error.orig else error)) from error
-            case "LD442":
-                raise AccrualConflict(str(error.orig.__cause__ if error.orig else error)) from error
-        raise
+    async with refusals():
+        await conn.execute(
+            text("SELECT ledger.take_accrual(:book, :position)"),
+            {"book": book, "position": position},
+        )
 
 
 class Wording(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from random import Random
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,11 +14,11 @@ from sqlalchemy import text
 from api.database import SERVICE, Database, Standing
 from ledger import accrual, accrual_service, leaves, merkle, store
 from ledger import service as ledger
-from ledger.accrual import Accrued, Terms
+from ledger.accrual import AccrualConflict, Accrued, NoSuchAccrual, Terms
 from ledger.entries import Account, Entry
 from ledger.errors import NotAllowed, WrongInput
+from ledger.journal import AccountTerms
 from ledger.leaves import Actor, Leaf
-from ledger.store_accrual import AccrualConflict, NoSuchAccrual
 
 DAY = date(2024, 3, 1)
 OWNER = "bank-a"
@@ -169,6 +170,28 @@ async def stored(database: Database) -> dict[Account, int]:
     }
 
 
+async def limited(database: Database, account: Account) -> None:
+    terms_of = AccountTerms(account=account, side=None, least_minor=None, most_minor=10**15)
+    async with database.transaction(ME) as conn:
+        await ledger.append(
+            conn,
+            [
+                Leaf(
+                    book=BOOK,
+                    kind="account",
+                    leaf_id=f"terms:{secrets.token_hex(4)}",
+                    subject=msgspec.to_builtins(terms_of),
+                    entries=(),
+                    value_date=DAY,
+                    booking_date=DAY,
+                    recorded_at=datetime.now(UTC),
+                    actor=ACTOR,
+                    corrects=None,
+                )
+            ],
+        )
+
+
 @pytest.mark.parametrize("seed", range(3))
 async def test_the_set_based_run_equals_the_pure_rule_fen_for_fen_and_byte_for_byte(
     house_book: Database, seed: int, monkeypatch: pytest.MonkeyPatch
@@ -282,7 +305,7 @@ async def test_a_rate_alters_from_the_open_day_on_and_nothing_else_does(
         Entry(own("loan.interest", "loan-1"), 1),
     ]
     await post(house_book, (*entries, Entry(own("income"), -3601)), day=DAY)
-    with pytest.raises(AccrualConflict, match="never been posted to"):
+    with pytest.raises(AccrualConflict, match="not there, or limited"):
         await set_to(house_book, terms("unknown"), name="set:0")
     await set_to(house_book, terms(rate_ppm=500_000), name="set:1")
     assert await next_morning(house_book, DAY + timedelta(days=1), command="a:1") == 1
@@ -303,3 +326,12 @@ async def test_a_rate_alters_from_the_open_day_on_and_nothing_else_does(
             await accrual_service.end_accrual(
                 conn, book=BOOK, accrual="loan-1", command="e", actor=ACTOR, now=datetime.now(UTC)
             )
+
+
+async def test_an_account_an_accrual_posts_to_has_no_limit(house_book: Database) -> None:
+    entries = [Entry(own("loan.principal", "loan-1"), 9), Entry(own("loan.interest", "loan-1"), 1)]
+    await post(house_book, (*entries, Entry(own("income"), -10)), day=DAY)
+    await set_to(house_book, terms(), name="set:1")
+    with pytest.raises(AccrualConflict, match="end it, or set no limit"):
+        await limited(house_book, own("income"))
+    await limited(house_book, own("loan.principal", "loan-1"))

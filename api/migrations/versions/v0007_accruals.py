@@ -83,9 +83,10 @@ BEGIN
     FROM (VALUES ('base'), ('debit'), ('credit')) AS s(side) JOIN ledger.account a
       ON a.book_id = p_book AND a.party = v_owner AND a.counterparty = ''
         AND a.code = v_said->s.side->>'code' AND a.ref = v_said->s.side->>'ref'
-        AND a.currency = v_said->>'currency';
+        AND a.currency = v_said->>'currency'
+        AND (s.side = 'base' OR a.least_minor IS NULL AND a.most_minor IS NULL);
   IF v_base IS NULL OR v_debit IS NULL OR v_credit IS NULL THEN
-    RAISE EXCEPTION 'an account of the accrual has never been posted to' USING ERRCODE = 'LD442';
+    RAISE EXCEPTION 'an account of the accrual is not there, or limited' USING ERRCODE = 'LD442';
   END IF;
   INSERT INTO ledger.accrual AS x (book_id, accrual_no, accrual, base_no, debit_no, credit_no,
       rate_ppm, year_days, through)
@@ -101,6 +102,25 @@ BEGIN
   END IF;
 END $$
 """
+
+UNLIMITED = [
+    """
+    CREATE FUNCTION ledger.no_limit_on_accrual() RETURNS trigger LANGUAGE plpgsql
+    SET search_path = pg_catalog, ledger AS $$
+    BEGIN
+      -- A day begins whatever stands on an account: what is accrued cannot be refused.
+      IF EXISTS (SELECT 1 FROM ledger.accrual x WHERE x.book_id = NEW.book_id AND NOT x.is_ended
+                 AND NEW.account_no IN (x.debit_no, x.credit_no)) THEN
+        RAISE EXCEPTION 'a standing accrual posts to the account: end it, or set no limit'
+          USING ERRCODE = 'LD442';
+      END IF;
+      RETURN NEW;
+    END $$""",
+    """
+    CREATE TRIGGER unlimited BEFORE UPDATE OF least_minor, most_minor ON ledger.account
+      FOR EACH ROW WHEN (NEW.least_minor IS NOT NULL OR NEW.most_minor IS NOT NULL)
+      EXECUTE FUNCTION ledger.no_limit_on_accrual()""",
+]
 
 ACCRUE = """
 -- The day's accruals of one house book; the rule is `ledger.accrual`, and this is its equal. A leaf
@@ -149,7 +169,7 @@ BEGIN
         AND x.through = v_day AND NOT x.is_ended AND x.posted_minor <> x.before_minor
       GROUP BY s.account_no HAVING sum(s.amount_minor) <> 0),
     moved AS (
-      UPDATE ledger.account a SET balance_minor = a.balance_minor + s.amount_minor
+      UPDATE ledger.account a SET balance_minor = a.balance_minor + s.amount_minor, posted = true
         FROM sums s WHERE a.book_id = p_book AND a.account_no = s.account_no
         RETURNING a.account_no, s.amount_minor, a.balance_minor, a.party,
           '{"amount_minor":' || s.amount_minor || ',"code":"' || a.code || '","counterparty":"'
@@ -195,7 +215,7 @@ END $$
 def upgrade() -> None:
     """After the call house books can have standing accruals, run by the service alone."""
     op.execute("SET LOCAL ROLE liandai_owner")
-    for statement in ACCRUAL:
+    for statement in (*ACCRUAL, *UNLIMITED):
         op.execute(statement)
     op.execute("GRANT CREATE ON SCHEMA ledger TO liandai_ledger")
     for body, signature, callers in (
