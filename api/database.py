@@ -104,22 +104,27 @@ class Database:
         async with self._engine.connect() as conn:
             driver = await driver_of(conn)
             try:
-                async with driver.transaction():
-                    await driver.fetchrow(
-                        "SELECT set_config('role', $1, true), "
-                        "set_config('app.institution', $2, true)",
-                        standing.role,
-                        standing.institution,
-                    )
-                    yield driver
+                await driver.execute(
+                    f"BEGIN; SELECT set_config('role', {_quoted(standing.role)}, true), "
+                    f"set_config('app.institution', {_quoted(standing.institution)}, true)"
+                )
+                yield driver
+                await driver.execute("COMMIT")
             except BaseException as error:
                 if driver.is_closed() or isinstance(error, asyncio.CancelledError):
                     await conn.invalidate()  # nobody else must be given it
+                else:
+                    await driver.execute("ROLLBACK")
                 raise
 
     async def close(self) -> None:
         """After the call no connection is open."""
         await self._engine.dispose()
+
+
+def _quoted(value: str) -> str:
+    """The value as a literal of SQL: where statements share a round trip none has parameters."""
+    return "'" + value.replace("'", "''") + "'"
 
 
 async def driver_of(conn: AsyncConnection) -> Driver:

@@ -4,6 +4,7 @@ A token is 32 random bytes in base64url behind `ldt_`; the database keeps its SH
 foreign, expired and revoked tokens look alike. What the person may do, `syndicate.parties` says.
 """
 
+import asyncio
 import hashlib
 import re
 import time
@@ -60,41 +61,52 @@ class Askers:
     """The persons of one process's requests, each remembered for at most REMEMBERED seconds.
 
     So a token that was revoked or ran out, and a role that was taken away, open nothing a second
-    later; in the process where the operator did it, nothing from then on.
+    later; in the process where the operator did it, nothing from then on. However many requests
+    bear a token at once, it is looked up once.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._known: dict[bytes, tuple[float, Asker]] = {}
+        self._asked: dict[bytes, asyncio.Task[Asker]] = {}
 
     async def find(self, authorization: str | None) -> Asker:
         """The person whose token it is. HttpRefusal 401 for anything else."""
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or TOKEN.fullmatch(token) is None:
             raise HttpRefusal(401, "token-needed", "send a bearer token", headers=CHALLENGE)
-        digest, asked_at, known = token_hash(token), time.monotonic(), self._known
-        if digest in known and asked_at < known[digest][0]:
+        digest, known = token_hash(token), self._known
+        if digest in known and time.monotonic() < known[digest][0]:
             return known[digest][1]
-        asker = await self._look_up(digest)
+        asked = self._asked
+        if digest not in asked:
+            asked[digest] = asyncio.create_task(self._look_up(digest, known))
+            asked[digest].add_done_callback(lambda _: asked.pop(digest, None))
+        return await asyncio.shield(asked[digest])
+
+    def forget(self) -> None:
+        """Everybody is looked up anew: who may do what may have changed."""
+        # A look-up under way writes what it read before into the old ones.
+        self._known, self._asked = {}, {}
+
+    async def _look_up(self, digest: bytes, known: dict[bytes, tuple[float, Asker]]) -> Asker:
+        asked_at = time.monotonic()
+        asker = await self._read(digest)
         if len(known) >= MOST_REMEMBERED:
             known.clear()
         known[digest] = (asked_at + REMEMBERED, asker)
         return asker
 
-    def forget(self) -> None:
-        """Everybody is looked up anew: who may do what may have changed."""
-        self._known = {}  # a look-up under way writes what it read before into the old one
-
-    async def _look_up(self, digest: bytes) -> Asker:
-        async with self._database.transaction(NOBODY, read_only=True) as conn:
-            found = await store.who_bears(conn, token_hash=digest)
+    async def _read(self, digest: bytes) -> Asker:
+        async with self._database.driver_transaction(NOBODY) as driver:
+            found = await store.who_bears(driver, token_hash=digest)
         if found is None:
             raise HttpRefusal(401, "token-needed", "the token is not valid", headers=CHALLENGE)
         return Asker(
-            person=found.person,
-            institution=found.institution,
-            kind=found.kind,
-            roles=tuple(found.roles),
+            person=found["person"],
+            institution=found["institution"],
+            kind=found["kind"],
+            roles=tuple(found["roles"]),
         )
 
 

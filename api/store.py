@@ -1,7 +1,8 @@
 """Every SQL statement of `api`: tokens, answers already given, the installation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from sqlalchemy import insert, select, text
@@ -11,10 +12,8 @@ from api import tables
 from ledger.store import Driver, Found
 
 
-async def who_bears(conn: AsyncConnection, *, token_hash: bytes) -> Found | None:
-    return (
-        await conn.execute(text("SELECT * FROM api.who_bears(:hash)"), {"hash": token_hash})
-    ).one_or_none()
+async def who_bears(driver: Driver, *, token_hash: bytes) -> Mapping[str, Any] | None:
+    return await driver.fetchrow("SELECT * FROM api.who_bears($1)", token_hash)
 
 
 async def add_token(
