@@ -243,9 +243,12 @@ for proving in (receipt, policy, witness, timestamp):
 @click.option("--demo", is_flag=True, help="With the demonstration's data and users.")
 def serve(demo: bool) -> None:
     """Serve the installation until stopped; migrations run first."""
+    from api import standby
+
+    process = None if demo else standby.begin()  # it imports while we do
     from api.commands import serve as run_server
 
-    run_server(demo=demo)
+    run_server(process=process)
 
 
 @liandai.command()

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from api import bundles, running
+from api import bundles, running, standby
 from api.database import Database, Standing, purpose
 from api.keys import log_signer
 from api.reperformance import reference
@@ -21,16 +21,19 @@ def say(line: str) -> None:
     print(f"liandai: {line}", file=sys.stderr, flush=True)
 
 
-def serve(*, demo: bool) -> None:
-    """The installation answers until SIGINT or SIGTERM; to be stopped is no error."""
+def serve(*, process: standby.Process | None) -> None:
+    """The installation answers until SIGINT or SIGTERM; to be stopped is no error.
+
+    process  what will serve it; None: the demonstration, which begins its own
+    """
     try:
-        _serve(demo=demo)
+        _serve(process)
     except KeyboardInterrupt:
         say("stopped")
 
 
-def _serve(*, demo: bool) -> None:
-    if demo:
+def _serve(process: standby.Process | None) -> None:
+    if process is None:
         from api.demo.run import serve_demo
 
         serve_demo()
@@ -49,7 +52,9 @@ def _serve(*, demo: bool) -> None:
         if founded is not None:
             say(f"founded {founded.name}; its log key is {founded.log_key}")
             say(f"the operator's token is in {settings.home / 'operator.token'}")
-        with running.server(url, settings, founded=founded, port=settings.port) as server:
+        with running.server(
+            url, settings, founded=founded, port=settings.port, process=process
+        ) as server:
             say(f"serving at {server.url} (documents at {server.url}/v1/docs)")
             until_stopped(server)
 

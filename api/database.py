@@ -14,20 +14,18 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ledger.errors import LiandaiError
 from ledger.store import Driver
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 SCHEMAS = ("api", "negotiation", "syndicate", "ledger")
@@ -137,7 +135,12 @@ class SchemaMismatch(LiandaiError):
     """The database holds something this program does not know how to work with."""
 
 
-def _alembic() -> Config:
+# Alembic takes longer to import than to find nothing to do: only a migration imports it.
+
+
+def _alembic() -> "Config":
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
@@ -145,13 +148,14 @@ def _alembic() -> Config:
 
 
 def newest_revision() -> str:
-    """The schema revision that this program needs."""
-    revision = ScriptDirectory.from_config(_alembic()).get_current_head()
-    assert revision is not None, "the migrations form one line"
-    return revision
+    """The schema revision that this program needs: the migrations form one line, by name too."""
+    return max(path.name[1:5] for path in (MIGRATIONS / "versions").glob("v[0-9]*.py"))
 
 
 def _upgrade(connection: Connection) -> None:
+    from alembic import command
+    from alembic.util import CommandError
+
     config = _alembic()
     config.attributes["connection"] = connection
     try:
@@ -164,10 +168,9 @@ def _upgrade(connection: Connection) -> None:
 
 
 def _revision(connection: Connection) -> str | None:
-    context = MigrationContext.configure(
-        connection, opts={"version_table": "schema_version", "version_table_schema": "public"}
-    )
-    return context.get_current_revision()
+    if connection.scalar(text("SELECT to_regclass('public.schema_version')")) is None:
+        return None
+    return connection.scalar(text("SELECT version_num FROM public.schema_version"))
 
 
 @asynccontextmanager
@@ -201,7 +204,8 @@ async def migrate(url: str) -> tuple[str | None, str]:
                 "the database has schemas named ledger, syndicate, negotiation or api that are "
                 "not Liandai's: give it a database of its own"
             )
-        await conn.run_sync(_upgrade)
+        if before != newest_revision():
+            await conn.run_sync(_upgrade)
         after = await conn.run_sync(_revision)
     assert after is not None, "an upgrade ends at a revision"
     return before, after

@@ -7,10 +7,8 @@ server     a process of its own, which dies with this one
 """
 
 import asyncio
-import os
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -20,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from api import embedded
+from api import embedded, standby
 from api.database import Database, clear_demo, migrate
 from api.founding import Founded, found
 from api.keys import OPERATOR_TOKEN, make_log_key, write_private
@@ -154,22 +152,27 @@ def prepare(
 
 @contextmanager
 def server(
-    url: str, settings: Settings, *, founded: Founded | None, port: int
+    url: str,
+    settings: Settings,
+    *,
+    founded: Founded | None,
+    port: int,
+    process: standby.Process | None = None,
 ) -> Iterator[Running]:
-    """A server that answers while the context lasts, in a process that dies with this one."""
+    """A server that answers while the context lasts, in a process that dies with this one.
+
+    process  one begun before, which has nothing to serve yet
+    """
     port = port or _free_port(settings.host)
     check_port(settings.host, port)
-    environment = {
-        **os.environ,
-        "LIANDAI_DATABASE_URL": url,
-        "LIANDAI_HOME": str(settings.home.resolve()),
-        "LIANDAI_PORT": str(port),
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "api.serving"],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=sys.stderr,
+    process = process or standby.begin()
+    standby.hand_over(
+        process,
+        {
+            "LIANDAI_DATABASE_URL": url,
+            "LIANDAI_HOME": str(settings.home.resolve()),
+            "LIANDAI_PORT": str(port),
+        },
     )
     address = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host  # noqa: S104
     root = f"http://{f'[{address}]' if ':' in address else address}:{port}"

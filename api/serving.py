@@ -1,7 +1,8 @@
 """The server process: `python -m api.serving` answers HTTP until it is told to stop.
 
-It is handed everything by environment: LIANDAI_DATABASE_URL, LIANDAI_HOME, LIANDAI_PORT and the
-rest of `api.settings`. Migrating and founding are done before it starts (`api.running`).
+It is begun early and imports while the database starts (`api.standby`); then it is handed
+LIANDAI_DATABASE_URL, LIANDAI_HOME and LIANDAI_PORT, beside the rest of `api.settings` that its
+environment holds. Migrating and founding are done before that (`api.running`).
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from granian import Granian
 from granian.constants import Interfaces
 from litestar import Litestar
 
-from api import store
+from api import standby, store
 from api.app import create_app
 from api.database import NOBODY, Database
 from api.installation import Installation
@@ -93,6 +94,10 @@ def main() -> None:
     die_with_parent(signal.SIGTERM)
     if os.getppid() == 1:
         return  # the runner died before we could ask to die with it
+    handed = standby.take_over()
+    if handed is None:
+        return
+    os.environ.update(handed)
     settings = read_settings()
     Granian(
         "api.serving:make_app",

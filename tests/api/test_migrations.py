@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 from alembic import command
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from api.database import SCHEMAS, _alembic, migrate
+from api.database import SCHEMAS, _alembic, migrate, newest_revision
 from ledger import leaves, merkle
 from ledger.entries import Account, Entry
 from ledger.leaves import Actor, Leaf
@@ -118,3 +119,7 @@ async def test_the_first_release_is_upgraded_in_place(
         assert upgraded == await guards(conn, schemas=SCHEMAS)
     await old.dispose()
     await new.dispose()
+
+
+def test_the_newest_migration_by_name_is_the_last_of_the_line() -> None:
+    assert newest_revision() == ScriptDirectory.from_config(_alembic()).get_current_head()
