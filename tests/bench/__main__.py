@@ -10,12 +10,12 @@ import platform
 import sys
 import time
 
-from tests.bench import computing, day_close, posting, publishing, starting
+from tests.bench import asof, computing, day_close, plain, posting, publishing, starting
 from tests.bench.bare import bare
 from tests.bench.figures import SHORT
 from tests.bench.stage import stage
 
-SECTIONS = ("posting", "publishing", "day_close", "starting", "computing")
+SECTIONS = ("plain", "posting", "publishing", "day_close", "asof", "starting", "computing")
 
 
 def main(wanted: list[str]) -> int:
@@ -34,6 +34,12 @@ def main(wanted: list[str]) -> int:
             case "posting":
                 with stage(64) as house:
                     asyncio.run(posting.measured(house))
+            case "plain":
+                with bare() as database:
+                    asyncio.run(plain.measured(database))
+            case "asof":
+                with bare() as database:
+                    asyncio.run(asof.measured(database))
             case "publishing":
                 with bare() as database:
                     asyncio.run(publishing.measured(database))
