@@ -30,6 +30,9 @@ def serve(*, process: standby.Process | None) -> None:
         _serve(process)
     except KeyboardInterrupt:
         say("stopped")
+    finally:
+        if process is not None:
+            standby.dismiss(process)
 
 
 def _serve(process: standby.Process | None) -> None:

@@ -5,35 +5,47 @@ the input it ends. So whoever began it and stops halfway leaves nobody behind.
 """
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TypeAlias
 
 Process: TypeAlias = subprocess.Popen[bytes]
+STDERR = 2
 
 
 def begin() -> Process:
     """A server process that waits to be told what to serve.
 
-    It is in a process group of its own: Ctrl-C is for who began it, who stops it in order.
+    Until it serves it takes no notice of Ctrl-C, which is for who began it, who then ends it.
     """
-    return subprocess.Popen(
-        [sys.executable, "-m", "api.serving"],
-        stdin=subprocess.PIPE,
-        stdout=sys.stderr,
-        process_group=0,
-    )
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is ignored stays so in a child
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "api.serving"], stdin=subprocess.PIPE, stdout=STDERR
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def dismiss(process: Process) -> None:
+    """The process is over, whether it ever served or not."""
+    if process.stdin is not None and not process.stdin.closed:
+        with suppress(BrokenPipeError):
+            process.stdin.close()
+    if process.poll() is None:
+        process.terminate()
+        process.wait()
 
 
 def hand_over(process: Process, environment: Mapping[str, str]) -> None:
     """The process serves with these environment variables added; one that ended is left to poll."""
     assert process.stdin is not None, "it was begun here"
-    try:
+    with suppress(BrokenPipeError):
         process.stdin.write(json.dumps(dict(environment)).encode() + b"\n")
         process.stdin.close()
-    except BrokenPipeError:
-        pass
 
 
 def take_over() -> dict[str, str] | None:

@@ -401,60 +401,46 @@ async def publish(
     subtrees: Sequence[tuple[str, int, int, bytes]],
     published_at: datetime,
 ) -> None:
-    """The heads are the books' heads and checkpoints.
+    """The heads are the books' heads and checkpoints; four statements on the driver.
 
     runs      the hashes of the leaves they hold now, and did not before
     subtrees  (book, level, index, hash) of those of the new complete ones that are kept
     """
-    await conn.execute(
-        text(
-            "INSERT INTO ledger.leaf_hash SELECT * FROM unnest(CAST(:books AS text[]), "
-            "CAST(:firsts AS bigint[]), CAST(:hashes AS bytea[]))"
-        ),
-        {
-            "books": [run.book for run in runs],
-            "firsts": [run.first_position for run in runs],
-            "hashes": [run.hashes for run in runs],
-        },
+    driver: Driver = (await conn.get_raw_connection()).driver_connection
+    await driver.fetch(
+        "INSERT INTO ledger.leaf_hash SELECT * FROM unnest($1::text[], $2::bigint[], $3::bytea[])",
+        [run.book for run in runs],
+        [run.first_position for run in runs],
+        [run.hashes for run in runs],
     )
     if subtrees:
-        books, levels, indexes, hashes = map(list, zip(*subtrees, strict=True))
-        await conn.execute(
-            text(
-                "INSERT INTO ledger.subtree SELECT * FROM unnest(CAST(:books AS text[]), CAST("
-                ":levels AS smallint[]), CAST(:indexes AS bigint[]), CAST(:hashes AS bytea[]))"
-            ),
-            {"books": books, "levels": levels, "indexes": indexes, "hashes": hashes},
+        await driver.fetch(
+            "INSERT INTO ledger.subtree "
+            "SELECT * FROM unnest($1::text[], $2::smallint[], $3::bigint[], $4::bytea[])",
+            *map(list, zip(*subtrees, strict=True)),
         )
-    await conn.execute(
-        insert(tables.checkpoint),
-        [
-            {
-                "book_id": head.book,
-                "size": head.size,
-                "root": head.root,
-                "note": head.note,
-                "published_at": published_at,
-            }
-            for head in heads
-        ],
+    books, sizes = [head.book for head in heads], [head.size for head in heads]
+    roots = [head.root for head in heads]
+    await driver.fetch(
+        "INSERT INTO ledger.checkpoint (book_id, size, root, note, published_at) "
+        "SELECT *, $5::timestamptz FROM unnest($1::text[], $2::bigint[], $3::bytea[], $4::text[])",
+        books,
+        sizes,
+        roots,
+        [head.note for head in heads],
+        published_at,
     )
-    upsert = insert(tables.head)
-    names = ("size", "root", "frontier")
-    await conn.execute(
-        upsert.on_conflict_do_update(
-            index_elements=[tables.head.c.book_id],
-            set_={name: upsert.excluded[name] for name in names},
-        ),
-        [
-            {
-                "book_id": head.book,
-                "size": head.size,
-                "root": head.root,
-                "frontier": list(head.frontier),
-            }
-            for head in heads
-        ],
+    await driver.fetch(
+        "INSERT INTO ledger.head (book_id, size, root, frontier) "
+        "SELECT w.book, w.size, w.root, ARRAY(SELECT substring(w.peaks FROM 1 + 32 * n FOR 32) "
+        "FROM generate_series(0, length(w.peaks) / 32 - 1) n) "
+        "FROM unnest($1::text[], $2::bigint[], $3::bytea[], $4::bytea[]) AS w(book, size, root, "
+        "peaks) ON CONFLICT (book_id) DO UPDATE SET size = excluded.size, root = excluded.root, "
+        "frontier = excluded.frontier",
+        books,
+        sizes,
+        roots,
+        [b"".join(head.frontier) for head in heads],
     )
 
 

@@ -51,6 +51,23 @@ def spending(spent: Spent) -> Iterator[None]:
             spent.server += seconds
 
 
+def memory_mb() -> tuple[float, float]:
+    """(server, PostgreSQL) of our own child processes in MB, shared pages counted once."""
+    server = postgres = 0.0
+    for pid, (name, _) in _ticks().items():
+        try:
+            rolled = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        except OSError:
+            continue
+        (line,) = (line for line in rolled.splitlines() if line.startswith("Pss:"))
+        held = int(line.split()[1]) / 1024
+        if name == "postgres":
+            postgres += held
+        else:
+            server += held
+    return server, postgres
+
+
 def _ticks() -> dict[int, tuple[str, int]]:
     """Program and CPU ticks by process, of all our descendants; none where there is no /proc."""
     found: dict[int, tuple[str, int, int]] = {}

@@ -14,7 +14,15 @@ import msgspec
 from ledger import leaves
 from ledger.entries import Account, Entry
 from ledger.leaves import Actor, Leaf
-from tests.bench.figures import SHORT, Spent, per_second, ratio, spending, table
+from tests.bench.figures import (
+    SHORT,
+    Spent,
+    memory_mb,
+    per_second,
+    ratio,
+    spending,
+    table,
+)
 from tests.bench.stage import DAY, Keeper, Stage
 from tests.bench.wire import Line, rate, request
 
@@ -195,6 +203,7 @@ async def measured(stage: Stage) -> None:
     """The sections on posting."""
     seconds, turns = (0.6, 2) if SHORT else (1.5, 3)
     rows = []
+    memory = [("at rest", *memory_mb())]
     for name, keepers, clients in (
         ("64 books", stage.keepers, 32),
         ("64 books", stage.keepers, 128),
@@ -202,6 +211,7 @@ async def measured(stage: Stage) -> None:
         ("one hot book", [stage.hot], 128),
     ):
         http, direct = await compared(stage, keepers, clients, seconds=seconds, turns=turns)
+        memory.append((f"after {name}, {clients} clients", *memory_mb()))
         ratios = [a / b for a, b in zip(http.turns, direct.turns, strict=True)]
         rows.append(
             (
@@ -228,6 +238,11 @@ async def measured(stage: Stage) -> None:
             "direct: PostgreSQL",
         ),
         rows,
+    )
+    table(
+        "Memory of the service, shared pages counted once",
+        ("when", "server MB", "PostgreSQL MB"),
+        [(when, f"{server:.0f}", f"{postgres:.0f}") for when, server, postgres in memory],
     )
     await _bulk(stage, seconds=seconds, turns=turns)
 
