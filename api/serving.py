@@ -1,8 +1,8 @@
 """The server process: `python -m api.serving` answers HTTP until it is told to stop.
 
-It is begun early and imports while the database starts (`api.standby`); then it is handed
-LIANDAI_DATABASE_URL, LIANDAI_HOME and LIANDAI_PORT, beside the rest of `api.settings` that its
-environment holds. Migrating and founding are done before that (`api.running`).
+With `--standby` it is begun early and imports while the database starts (`api.standby`); then it is
+handed LIANDAI_DATABASE_URL, LIANDAI_HOME and LIANDAI_PORT, beside the rest of `api.settings` that
+its environment holds. Migrating and founding are done before that (`api.running`).
 """
 
 import asyncio
@@ -94,10 +94,11 @@ def main() -> None:
     die_with_parent(signal.SIGTERM)
     if os.getppid() == 1:
         return  # the runner died before we could ask to die with it
-    handed = standby.take_over()
-    if handed is None:
-        return
-    os.environ.update(handed)
+    if standby.WAITS in sys.argv:
+        handed = standby.take_over()
+        if handed is None:
+            return
+        os.environ.update(handed)
     settings = read_settings()
     Granian(
         "api.serving:make_app",

@@ -14,6 +14,8 @@ from typing import TypeAlias
 
 Process: TypeAlias = subprocess.Popen[bytes]
 STDERR = 2
+WAITS = "--standby"
+"""With this word a server process waits; without it, its environment says all at once."""
 
 
 def begin() -> Process:
@@ -24,7 +26,7 @@ def begin() -> Process:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is ignored stays so in a child
     try:
         return subprocess.Popen(
-            [sys.executable, "-m", "api.serving"], stdin=subprocess.PIPE, stdout=STDERR
+            [sys.executable, "-m", "api.serving", WAITS], stdin=subprocess.PIPE, stdout=STDERR
         )
     finally:
         signal.signal(signal.SIGINT, before)
