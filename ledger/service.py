@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger import leaves, merkle, seals, store, store_queries
+from ledger import leaves, merkle, seals, store, store_asof, store_queries
 from ledger.documents import canonical
 from ledger.entries import Account, Entry, check_whole
 from ledger.errors import Absent, Conflict, WrongInput
@@ -281,12 +281,18 @@ async def known_size(conn: AsyncConnection, *, book: str, asked: int | None) -> 
 
 
 async def balances(conn: AsyncConnection, *, book: str, wanted: Mapping[str, Any]) -> list[Balance]:
-    """Balances re-derived from entries under the filters, in account order (I3).
+    """Balances under the filters, in account order: as a sum over the entries has them (I3).
+
+    Where the filters name accounts, dates and a log size alone, it is found by look-ups.
 
     wanted  filters of `ledger.wanted` by name; known_size (positions below it; all where left out)
     """
-    size, filters = _known_and_wanted(wanted)
-    rows = await store_queries.balances(conn, book=book, size=size, wanted=filters)
+    rows: Sequence[store.Found]
+    if store_asof.answers(wanted):
+        rows = await store_asof.balances(conn, book=book, wanted=wanted)
+    else:
+        size, filters = _known_and_wanted(wanted)
+        rows = await store_queries.balances(conn, book=book, size=size, wanted=filters)
     return [
         Balance(
             Account(row.party, row.code, row.counterparty, row.ref, row.currency),

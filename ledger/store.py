@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger import accrual, journal, merkle, store_asof, tables
+from ledger import accrual, journal, merkle, tables
 from ledger.errors import Absent, Conflict, NotAllowed, Refused, WrongInput
 
 Found: TypeAlias = Row[*tuple[Any, ...]]

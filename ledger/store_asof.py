@@ -24,7 +24,7 @@ entry of a run lies across at least 2^(k-1) of its 2^k - 1 days, what is read an
 more than what is read and wanted, on the average over t: nothing depends on the history's length.
 
 An account is answered if an entry of W is its own: one in `back`, or one in X unless all of X is
-`ahead`, which is looked at only where `ahead` holds anything. It reads; `ledger.store.balances`
+`ahead`, which is looked at only where `ahead` holds anything. It reads; `ledger.store_queries`
 takes what it cannot answer.
 """
 
@@ -54,7 +54,10 @@ _LAG_CLASS: Final = (
 
 def answers(wanted: Mapping[str, Any]) -> bool:
     """Whether these filters say nothing but which accounts, as of when and as known when."""
-    return {name for name, value in wanted.items() if value is not None} <= {*_NAMES, *_BOUNDS}
+    return all(
+        value is None or name in _BOUNDS or (name in _NAMES and isinstance(value, str))
+        for name, value in wanted.items()
+    )
 
 
 async def balances(
@@ -128,7 +131,8 @@ _RUNNING = f"""
 SELECT a.party, a.code, a.counterparty, a.ref, a.currency, r.balance_after_minor AS balance_minor
 FROM ledger.account a CROSS JOIN LATERAL ({_LAST.format(end="CAST(:cut AS bigint)")}) AS r
 WHERE a.book_id = :book{{filters}}
-ORDER BY a.party, a.code, a.counterparty, a.ref, a.currency
+ORDER BY a.party COLLATE "C", a.code COLLATE "C", a.counterparty COLLATE "C", a.ref COLLATE "C",
+  a.currency COLLATE "C"
 """  # noqa: S608
 
 _WINDOWS = """
@@ -169,7 +173,8 @@ WHERE a.book_id = :book{{filters}} AND (s.back > 0 OR r.balance_after_minor IS N
   coalesce(s.ahead, 0) = 0 OR (
     SELECT true FROM ledger.entry e WHERE e.book_id = :book AND e.account_no = a.account_no
       AND e.position < CAST(:day_end AS bigint) AND e.value_date <= CAST(:day AS date) LIMIT 1)))
-ORDER BY a.party, a.code, a.counterparty, a.ref, a.currency
+ORDER BY a.party COLLATE "C", a.code COLLATE "C", a.counterparty COLLATE "C", a.ref COLLATE "C",
+  a.currency COLLATE "C"
 """  # noqa: S608
 
 _VALUED_OF_EACH = _ALL_VALUED.replace("{shifted}", _SHIFTED_OF_EACH)

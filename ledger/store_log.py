@@ -11,21 +11,16 @@ from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import tables
-from ledger.store import Found
+from ledger.store import Found, subtrees
 
 
 async def subtrees_between(
     conn: AsyncConnection, *, book: str, level: int, first: int, end: int
 ) -> list[bytes]:
     """The hashes of the published complete subtrees [first, end) of one level, from the left."""
-    table = tables.subtree
-    query = (
-        select(table.c.hash)
-        .where(table.c.book_id == book, table.c.level == level)
-        .where(table.c.index >= first, table.c.index < end)
-        .order_by(table.c.index)
-    )
-    return list((await conn.execute(query)).scalars())
+    wanted = [(level, index) for index in range(first, end)]
+    found = await subtrees(conn, book=book, wanted=wanted)
+    return [found[node] for node in wanted]
 
 
 async def checkpoint_by(conn: AsyncConnection, *, book: str, until: datetime) -> Found | None:

@@ -186,6 +186,6 @@ async def test_filters_on_what_an_account_is_not_are_summed_entry_by_entry(
     for wanted in ({"booking_from": last}, {"value_from": last}, {"fact": "Told"}):
         assert not store_asof.answers(wanted)
     async with database.transaction(SERVICE, read_only=True) as conn:
-        rows = await store.balances(conn, book=BOOK, wanted={"booking_from": last})
-    found = {Account(*row[:5]): int(row.balance_minor) for row in rows}
+        rows = await ledger.balances(conn, book=BOOK, wanted={"booking_from": last})
+    found = {row.account: row.balance_minor for row in rows}
     assert found == naive([line for line in lines if line[2] >= last], {})

@@ -8,15 +8,15 @@ that appends holds the book's row while it writes, and `liandai audit` names row
 Of the complete subtrees only every fourth level is kept; the levels between are hashed again from
 at most eight nodes below. Level 0, the leaf hashes, has a table of its own, as runs.
 
-Revision ID: 0007
-Revises: 0006
+Revision ID: 0010
+Revises: 0009
 """
 
 from alembic import op
 from sqlalchemy import Connection, text
 
-revision = "0007"
-down_revision = "0006"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
