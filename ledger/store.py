@@ -6,7 +6,7 @@ caller's role and institution decide which rows exist.
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import date, datetime
 from typing import Any, TypeAlias
 
@@ -447,7 +447,7 @@ async def publish(
 async def subtrees(
     conn: AsyncConnection, *, book: str, wanted: Iterable[tuple[int, int]]
 ) -> dict[tuple[int, int], bytes]:
-    """The hashes of complete subtrees (level, index), of whatever level; KeyError for others.
+    """The hashes of complete subtrees (level, index), of whatever level; no key for others.
 
     One statement: a proof reads of each kept level one run of sixteen nodes, whatever the log's
     size.
@@ -476,10 +476,11 @@ async def subtrees(
         for row in rows
         for number in range(len(row.hashes) // 32)
     }
-    return {
-        (level, index): merkle.rebuilt(level, index, lambda *node: kept[node])
-        for level, index in pairs
-    }
+    found = {}
+    for level, index in pairs:
+        with suppress(KeyError):
+            found[level, index] = merkle.rebuilt(level, index, lambda *node: kept[node])
+    return found
 
 
 def _run(level: int, index: int) -> tuple[int, int]:

@@ -20,7 +20,7 @@ async def subtrees_between(
     """The hashes of the published complete subtrees [first, end) of one level, from the left."""
     wanted = [(level, index) for index in range(first, end)]
     found = await subtrees(conn, book=book, wanted=wanted)
-    return [found[node] for node in wanted]
+    return [found[node] for node in wanted if node in found]
 
 
 async def checkpoint_by(conn: AsyncConnection, *, book: str, until: datetime) -> Found | None:
