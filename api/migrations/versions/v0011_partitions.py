@@ -8,15 +8,15 @@ that appends holds the book's row while it writes, and `liandai audit` names row
 Of the complete subtrees only every fourth level is kept; the levels between are hashed again from
 at most eight nodes below. Level 0, the leaf hashes, has a table of its own, as runs.
 
-Revision ID: 0010
-Revises: 0009
+Revision ID: 0011
+Revises: 0010
 """
 
 from alembic import op
 from sqlalchemy import Connection, text
 
-revision = "0010"
-down_revision = "0009"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
@@ -119,7 +119,9 @@ LEAF_HASH = [
     "CREATE POLICY ledger_writes ON ledger.leaf_hash TO liandai_ledger USING (true)",
     """
     CREATE POLICY member ON ledger.leaf_hash FOR SELECT TO liandai_app USING (
-      book_id = 'top' OR book_id IN (SELECT m.book_id FROM ledger.my_books() m))""",
+      book_id = 'top' OR EXISTS (SELECT 1 FROM ledger.my_books() m
+        WHERE m.book_id = leaf_hash.book_id AND (m.until_position IS NULL
+          OR leaf_hash.first_position + length(leaf_hash.hashes) / 32 <= m.until_position)))""",
     "GRANT SELECT ON ledger.leaf_hash TO liandai_app, liandai_auditor, liandai_service",
     "GRANT INSERT ON ledger.leaf_hash TO liandai_service",
     """
