@@ -128,7 +128,7 @@ async def admit(conn: AsyncConnection, *, book: str, party: str) -> None:
 
 
 async def dismiss(conn: AsyncConnection, *, book: str, party: str) -> int | None:
-    async with _refusals():
+    async with refusals():
         return (
             await conn.execute(
                 text("SELECT ledger.dismiss(:book, :party)"), {"book": book, "party": party}
