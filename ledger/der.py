@@ -127,7 +127,8 @@ def write(tag: int, inner: bytes) -> bytes:
 
 def write_integer(number: int) -> bytes:
     """An INTEGER in its shortest form."""
-    return write(INTEGER, number.to_bytes(number.bit_length() // 8 + 1, "big", signed=True))
+    bits = (number if number >= 0 else ~number).bit_length()
+    return write(INTEGER, number.to_bytes(bits // 8 + 1, "big", signed=True))
 
 
 def write_oid(dotted: str) -> bytes:

@@ -153,6 +153,18 @@ class Forger:
                 for level, index, digest in nodes
             ],
         )
+        query = (
+            "SELECT first_position, length(hashes) / 32 AS leaves FROM ledger.leaf_hash "
+            "WHERE book_id = :book"
+        )
+        for first, count in (await self.conn.execute(text(query), {"book": book})).all():
+            await self.run(
+                "UPDATE ledger.leaf_hash SET hashes = :hashes "
+                "WHERE book_id = :book AND first_position = :first",
+                book=book,
+                hashes=b"".join(hashes[first : first + count]),
+                first=first,
+            )
         await self.run(
             "UPDATE ledger.head SET frontier = :peaks WHERE book_id = :book",
             book=book,
@@ -322,6 +334,10 @@ async def the_end_cut_off_with_its_heads(by: Forger) -> Forgery:
     await by.run(
         "DELETE FROM ledger.subtree "
         "WHERE book_id = :book AND ((index + 1) << CAST(level AS integer)) > :stays",
+        stays=stays,
+    )
+    await by.run(
+        "DELETE FROM ledger.leaf_hash WHERE book_id = :book AND first_position >= :stays",
         stays=stays,
     )
     if stays == 0:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ledger import der, merkle, notes, timestamps
@@ -159,6 +159,8 @@ def test_whatever_is_overwritten_the_answer_is_never_another_error(place, other)
 
 
 @given(st.integers(-(2**70), 2**70))
+@example(-128)
+@example(-32768)
 def test_integers_read_as_they_were_written(number):
     assert der.integer(der.read(der.write_integer(number), place="$"), place="$") == number
 

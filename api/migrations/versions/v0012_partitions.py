@@ -8,15 +8,15 @@ that appends holds the book's row while it writes, and `liandai audit` names row
 Of the complete subtrees only every fourth level is kept; the levels between are hashed again from
 at most eight nodes below. Level 0, the leaf hashes, has a table of its own, as runs.
 
-Revision ID: 0011
-Revises: 0010
+Revision ID: 0012
+Revises: 0011
 """
 
 from alembic import op
 from sqlalchemy import Connection, text
 
-revision = "0011"
-down_revision = "0010"
+revision = "0012"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
