@@ -76,14 +76,14 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     def url(self, value: str = "nowhere-1") -> str:
         """Its path with a value for each parameter in it, and every query parameter it must have.
 
-        value  for those that are words; a number is 1
+        value  for those that are words; a number is the one it ends with
         """
         path, query = self.path, []
         for parameter in self.parameters:
             name, schema = parameter["name"], parameter["schema"]
             if parameter["in"] == "path":
                 number = schema.get("type") == "integer"
-                path = path.replace(f"{{{name}}}", "1" if number else value)
+                path = path.replace(f"{{{name}}}", value.rpartition("-")[2] if number else value)
             elif parameter["in"] == "query" and parameter["required"]:
                 query.append(f"{name}={example(schema)}")
         return path + ("?" + "&".join(query) if query else "")

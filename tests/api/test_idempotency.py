@@ -110,7 +110,7 @@ async def test_another_request_under_the_same_key_is_refused_and_changes_nothing
         blank = msgspec.json.encode(operation.well_formed()) + b" "
         others.append({"content": blank})  # the same to JSON, other bytes all the same
     if "{" in operation.path:
-        others.append({"url": operation.url("elsewhere-1")})
+        others.append({"url": operation.url("elsewhere-2")})
     for other in others:
         answer = await send(shared_house, operation.somebody, operation, key, **other)
         assert (answer.status_code, answer.json()["code"]) == (422, "key-reused"), answer.text
