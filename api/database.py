@@ -44,10 +44,30 @@ SERVICE = Standing("liandai_service", "")
 NOBODY = Standing("liandai_app", "")
 
 
+MOST_WAITING = 2_000
+"""How many transactions may wait for a connection; more would only wait to be given up."""
+
+WAIT_SECONDS = 10.0
+"""How long one waits. A client is better told to come back than kept longer."""
+
+
+class Busy(LiandaiError):
+    """More is asked at once than can be taken: nothing was done, ask again in a moment."""
+
+    def __init__(self) -> None:
+        super().__init__("too much is asked at once; nothing was done, ask again in a moment")
+
+
 class Database:
-    """One pool of connections to one installation's database."""
+    """One pool of connections to one installation's database.
+
+    Whoever needs one while all are in use waits in line, and is sent away (Busy) when the line is
+    MOST_WAITING long or it has waited WAIT_SECONDS.
+    """
 
     def __init__(self, url: str, *, pool_size: int, statement_timeout_ms: int) -> None:
+        self._free = asyncio.Semaphore(pool_size)
+        self._waiting = 0
         self._engine: AsyncEngine = create_async_engine(
             url,
             hide_parameters=True,  # an error in the log must not hold what a bank sent
@@ -68,6 +88,24 @@ class Database:
         )
 
     @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AsyncConnection]:
+        if self._waiting >= MOST_WAITING:
+            raise Busy
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                await self._free.acquire()
+        except TimeoutError:
+            raise Busy from None
+        finally:
+            self._waiting -= 1
+        try:
+            async with self._engine.connect() as conn:
+                yield conn
+        finally:
+            self._free.release()
+
+    @asynccontextmanager
     async def transaction(
         self, standing: Standing, *, read_only: bool = False
     ) -> AsyncIterator[AsyncConnection]:
@@ -75,7 +113,7 @@ class Database:
 
         A cancelled task leaves the connection in an unknown state, so it is thrown away.
         """
-        async with self._engine.connect() as conn:
+        async with self._connection() as conn:
             try:
                 async with conn.begin():
                     await conn.execute(
@@ -99,7 +137,7 @@ class Database:
     async def driver_transaction(self, standing: Standing) -> AsyncIterator[Driver]:
         """As `transaction`, on the driver itself: for the one path where all that is around a
         statement costs more than the statement."""
-        async with self._engine.connect() as conn:
+        async with self._connection() as conn:
             driver = await driver_of(conn)
             try:
                 await driver.execute(
@@ -107,7 +145,8 @@ class Database:
                     f"set_config('app.institution', {_quoted(standing.institution)}, true)"
                 )
                 yield driver
-                await driver.execute("COMMIT")
+                done = await driver.execute("COMMIT")
+                assert done == "COMMIT", "a failed transaction ends by its error, never here"
             except BaseException as error:
                 if driver.is_closed() or isinstance(error, asyncio.CancelledError):
                     await conn.invalidate()  # nobody else must be given it

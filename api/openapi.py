@@ -119,7 +119,7 @@ REFUSALS: Final = {
     "413": "The body is too large",
     "415": "The body is not of a media type that is taken here",
     "422": "A value is not what was expected there, or an Idempotency-Key was used before",
-    "503": "Not ready",
+    "503": "Not ready, or more is asked at once than can be taken: nothing was done, ask again",
 }
 
 PROBLEM: Final = {
@@ -305,9 +305,8 @@ def _complete(operation: dict[str, Any], *, asked: str, reach: Reach) -> None:
 
 def _refusals(operation: dict[str, Any], *, command: bool) -> Iterator[str]:
     """Which refusals the operation can answer with, besides what nobody foresaw."""
-    yield "400"
+    yield from ("400", "503")
     if "health" in operation.get("tags", ()):
-        yield "503"
         return
     if operation.get("security") != [{}]:
         yield from ("401", "403")

@@ -21,6 +21,7 @@ from litestar.exceptions import (
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
 from api import metrics
+from api.database import Busy
 from ledger.errors import Absent, Conflict, LiandaiError, NotAllowed, Refused, WrongInput
 
 REQUEST_ID: Final = "x-request-id"
@@ -80,7 +81,7 @@ TITLES: Final = {
     422: "The content is not right",
     429: "Too many requests",
     500: "Something went wrong here",
-    503: "Not ready",
+    503: "Not now",
 }
 
 
@@ -93,6 +94,8 @@ def problem_of(error: Exception, *, request_id: str) -> tuple[Problem, dict[str,
         case HttpRefusal():
             status, code, detail, headers = error.status, error.code, error.detail, error.headers
             fields = error.fields
+        case Busy():
+            status, code, detail, headers = 503, "busy", str(error), {"retry-after": "1"}
         case WrongInput():
             status, code, detail, place = 422, "wrong-input", str(error), error.place
         case Absent():
@@ -155,7 +158,9 @@ def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
     if routed is None:
         headers = {**headers, REQUEST_ID: request_id}
         metrics.count(request.method, problem.status)
-    if problem.status >= 500:
+    if problem.code == "busy":
+        log.warning("busy", request_id=request_id)
+    elif problem.status >= 500:
         log.error("unforeseen", request_id=request_id, exc_info=error)
     return Response(
         content=msgspec.json.encode(problem),
