@@ -107,7 +107,7 @@ def swapped(data: st.DataObject, seed: Any, body: Any) -> Any:
         others = body if isinstance(body, list) else []
         pairs = itertools.zip_longest(seed, others[: len(seed)])
         return [swapped(data, own, other) for own, other in pairs]
-    if not isinstance(seed, dict):
+    if not isinstance(seed, dict) or not seed:
         return seed if body is None else body
     result = dict(seed)
     for name in data.draw(st.lists(st.sampled_from(sorted(seed)), max_size=2, unique=True)):
