@@ -2,8 +2,9 @@
 
 The package is looked at before anything is unpacked: how many parts, how large each really is, no
 macros, no encryption. Every part is searched for formulas, whose stored results are nobody's word,
-and for cells far away, which would be filled up to. Cells are written as text, so that no amount
-loses a digit and nothing becomes a formula.
+for cells far away, which would be filled up to, and for long texts, which every cell that shares
+one would repeat. Cells are written as text, so that no amount loses a digit and nothing becomes a
+formula.
 """
 
 import io
@@ -19,11 +20,14 @@ import xlsxwriter
 from python_calamine import CalamineError, CalamineWorkbook
 
 from ledger.errors import WrongInput
-from syndicate.reconciliation.statement import COLUMNS, MAX_LINES, Row
+from syndicate.reconciliation.statement import COLUMNS, MAX_CELL, MAX_LINES, Row
 
 MAX_PARTS: Final = 100
 MAX_UNPACKED: Final = 32 * 1024 * 1024
 """Bytes of all parts together; what is declared is not believed, what is unpacked is counted."""
+
+MAX_SHARED: Final = 2 * MAX_CELL
+"""Characters of one text that cells may share; that one cell is too long is told by its row."""
 
 _CHUNK: Final = 1 << 16
 _MADE: Final = datetime(2000, 1, 1)  # noqa: DTZ001 - the file says the same whenever it is made
@@ -118,7 +122,7 @@ def _check_part(package: zipfile.ZipFile, part: zipfile.ZipInfo, left: int) -> i
         raise WrongInput("the file", "no password")
     if "vbaproject" in name or "externallink" in name:
         raise WrongInput("the file", "no macros and no links to other files")
-    scan = _scan() if name.endswith((".xml", ".rels", ".vml")) else None
+    scan = _Scan().parser if name.endswith((".xml", ".rels", ".vml")) else None
     tail = b""
     with package.open(part) as content:
         while chunk := content.read(_CHUNK):
@@ -140,28 +144,55 @@ def _feed(scan: expat.XMLParserType, chunk: bytes, name: str) -> None:
         raise WrongInput("the file", f"well-formed XML in {name}") from error
 
 
-def _scan() -> expat.XMLParserType:
-    """A parser that refuses what no statement needs: a document type, entities, formulas, and cells
-    far from the others, which a reader would fill the space up to."""
-    parser = expat.ParserCreate(namespace_separator=" ")
-    cell = "?"
+class _Scan:
+    """A pass over one XML part that refuses what no statement needs: a document type, entities,
+    formulas, texts beyond any cell's, and cells far from the others, which a reader would fill the
+    space up to. Rows and cells that name no place are counted: they lie one after the other.
+    """
 
-    def refuse(*_: object) -> None:
+    def __init__(self) -> None:
+        self.parser = expat.ParserCreate(namespace_separator=" ")
+        self.parser.StartDoctypeDeclHandler = self._refuse
+        self.parser.EntityDeclHandler = self._refuse
+        self.parser.StartElementHandler = self._start
+        self.parser.EndElementHandler = self._end
+        self.parser.CharacterDataHandler = self._said
+        self._cell = "?"
+        self._rows = self._cells = 0
+        self._shared: int | None = None
+
+    @staticmethod
+    def _refuse(*_: object) -> None:
         raise WrongInput("the file", "no document type and no entities in its XML")
 
-    def start(name: str, attributes: dict[str, str]) -> None:
-        nonlocal cell
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
         tag = name.rpartition(" ")[2]
         if tag == "f":
-            raise WrongInput(f"cell {cell}", "no formula: a value as it stands")
+            raise WrongInput(f"cell {self._cell}", "no formula: a value as it stands")
+        if tag == "si":
+            self._shared = 0
+        if tag == "row":
+            self._rows, self._cells = self._rows + 1, 0
+            if self._rows > MAX_LINES + 1:
+                raise WrongInput(f"row {self._rows}", f"at most {MAX_LINES} lines")
+        if tag == "c":
+            self._cells += 1
+            if self._cells > len(COLUMNS):
+                place = f"row {self._rows}, column {self._cells}"
+                raise WrongInput(place, "no further column")
         if tag in ("c", "row") and "r" in attributes:
-            cell = attributes["r"] if tag == "c" else cell
+            self._cell = attributes["r"] if tag == "c" else self._cell
             _check_near(attributes["r"])
 
-    parser.StartDoctypeDeclHandler = refuse
-    parser.EntityDeclHandler = refuse
-    parser.StartElementHandler = start
-    return parser
+    def _end(self, name: str) -> None:
+        if name.rpartition(" ")[2] == "si":
+            self._shared = None
+
+    def _said(self, text: str) -> None:
+        if self._shared is not None:
+            self._shared += len(text)
+            if self._shared > MAX_SHARED:
+                raise WrongInput("the file", f"cells of at most {MAX_CELL} characters")
 
 
 def _check_near(name: str) -> None:

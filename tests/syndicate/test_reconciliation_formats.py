@@ -310,6 +310,32 @@ def test_a_bomb_is_noticed_while_it_is_unpacked_whatever_it_declares() -> None:
     assert "32 MiB" in refusal("xlsx", bomb).expected
 
 
+def test_a_text_that_thousands_of_cells_share_is_refused_before_it_is_repeated() -> None:
+    """Fifty kilobytes that a reader would unpack to gigabytes: the text stands once in the file."""
+    text = b"x" * (4 << 20)
+    shared = b'<sst xmlns="%s"><si><t>%s</t></si></sst>' % (MAIN.encode(), text)
+    rows = b"".join(
+        b'<row r="%d"><c r="A%d" t="s"><v>0</v></c></row>' % (n, n) for n in range(2, 5_000)
+    )
+    sheet = b'<worksheet xmlns="%s"><sheetData>%s</sheetData></worksheet>' % (MAIN.encode(), rows)
+    bomb = repacked({"xl/sharedStrings.xml": shared, SHEET: sheet}, onto=GOOD)
+    assert len(bomb) < 100_000
+    assert "cells of at most 200 characters" in refusal("xlsx", bomb).expected
+
+
+@pytest.mark.parametrize(
+    ("cells", "place"),
+    [
+        (b"<row>" + b"<c><v>1</v></c>" * 50_000 + b"</row>", "row 1, column 12"),
+        (b"<row/>" * 50_000 + b"<row><c><v>1</v></c></row>", "row 20002"),
+    ],
+)
+def test_cells_and_rows_without_a_name_are_counted(cells: bytes, place: str) -> None:
+    """A reader puts each after the one before, and fills a square of so many rows and columns."""
+    sheet = b'<worksheet xmlns="%s"><sheetData>%s</sheetData></worksheet>' % (MAIN.encode(), cells)
+    assert refusal("xlsx", repacked({SHEET: sheet}, onto=GOOD)).place == place
+
+
 # ---- camt.053
 
 
