@@ -82,10 +82,12 @@ def _first_wrong(
 ) -> dict[str, Any] | None:
     if found.index is not None:
         return {"why": f"computed again: {found.why}", "book": book, "index": found.index}
-    formed = facts.fact_of(books[book][0].subject)
+    subjects = [leaf.subject for leaf in books[book]]
+    index = next(n for n, subject in enumerate(subjects) if subject.get("type") == FORMED)
+    formed = facts.fact_of(subjects[index])
     assert isinstance(formed, FacilityFormed), "it was computed again"
     for flaw in _against_negotiation(formed, books):
-        return {"why": flaw, "book": book, "index": 0}
+        return {"why": flaw, "book": book, "index": index}
     return None
 
 
@@ -115,7 +117,8 @@ def _leaves(files: Mapping[str, bytes], book: str) -> list[Leaf]:
 
 
 def _is_facility(leaves: list[Leaf]) -> bool:
-    return bool(leaves) and leaves[0].subject.get("type") == FORMED
+    """Whether one was formed in the book, wherever in its log."""
+    return any(leaf.subject.get("type") == FORMED for leaf in leaves)
 
 
 def _compared(tables: published.Tables, given: Mapping[str, bytes]) -> list[str]:

@@ -110,6 +110,8 @@ class _Run:
     def told(self, *, index: int | None, why: str | None) -> Reperformed:
         """What there is to tell at the end, or at the first flaw."""
         open_ends = [] if self.state is None else list(_open_ends(self.state))
+        if index is None:
+            self.missing += (f"{facts.name_of(fact)}, with which the log ends" for fact in self.due)
         return Reperformed(
             facts=dict(self.counted),
             amounts=self.amounts,
@@ -121,6 +123,7 @@ class _Run:
     def take(self, leaf: Leaf) -> None:
         """The leaf follows from those before it. Raises what says why it does not."""
         if leaf.kind == "refusal" or leaf.subject.get("type") in BESIDE:
+            _check_moves_nothing(leaf)
             return
         if self.due and leaf.kind == "seal":
             raise Differs("$.kind", f"{facts.name_of(self.due[0])} before the day is sealed")
@@ -202,6 +205,7 @@ class _Run:
                 raise Differs("$.subject.signed", f"the signed approval of {said.bank}")
 
     def _draft(self, leaf: Leaf) -> None:
+        _check_moves_nothing(leaf)
         draft = drafts.draft_of(leaf.subject)
         if self.state is None or self.due:
             raise Differs("$.subject", "no draft here")
@@ -289,6 +293,11 @@ def _command_of(said: Fact) -> life.Command:
 
 
 # ---- what differs, in words
+
+
+def _check_moves_nothing(leaf: Leaf) -> None:
+    if leaf.entries:
+        raise Differs("$.entries", f"none: a {leaf.subject.get('type')} posts nothing")
 
 
 def _compare(said: Fact | Draft, expected: Fact | Draft) -> None:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from api import reperformance
 from api.reperformance import judged
 from ledger import bundle, leaves
+from ledger.entries import Entry, debt
 from ledger.leaves import SYSTEM, Actor, Leaf
 from ledger.verify import verify
 from syndicate.facility import bookings, claims, drafts, life, payments
@@ -367,6 +368,78 @@ def test_a_recovery_shared_a_fen_off_is_named():
 def recovered(name: str) -> bool:
     subjects = [leaves.decode(raw) for raw in TRUE.books[DEAL_2.facility]]
     return any(leaf.leaf_id.endswith(f":{name}") and leaf.subject["shares"] for leaf in subjects)
+
+
+# ---- what stands beside the facts
+
+
+def transfer() -> tuple[Entry, ...]:
+    """The borrower owes a bank more, in balance for both: what no term of the facility brings."""
+    owed = debt(
+        code="due.principal",
+        creditor="cib",
+        debtor=DEAL_2.borrower,
+        ref="x",
+        currency="CNY",
+        amount_minor=WAN,
+    )
+    plain = [replace(one.account, code="cash", counterparty="") for one in owed]
+    other = zip(plain, owed, strict=True)
+    return (*owed, *(Entry(account, -one.amount_minor) for account, one in other))
+
+
+@pytest.mark.parametrize("kind", ["StatementReceived", "ReconciliationAttested", "ReleaseDrafted"])
+def test_a_record_that_is_no_fact_moves_no_money(kind):
+    of = Installation(cosigners=())
+    play = Logged(of)
+    play.contracts()
+    draw = life.RequestDraw(
+        draw="d1",
+        amount_minor=3000 * WAN,
+        value_date=play.day,
+        use_of_funds="working-capital",
+        payment_mode="entrusted",
+    )
+    play.do(draw)
+    play.actor = Actor(institution="cib", user="li")
+    said: Any = {"type": kind}
+    if kind == "ReleaseDrafted":
+        draft = drafts.draft_release(play.state, draw="d1", bank="cib", loan_no="n-1", maker="li")
+        said = msgspec.to_builtins(draft)
+    play.write("beside", said, entries=transfer())
+    of.publish()
+    files = bundled(of)
+    assert verify(files, None).verified, "the log alone must not tell"
+    wrong = judged(files, None)["first_wrong"]
+    assert wrong["index"] == index_of(of, "beside")
+    assert "entries" in wrong["why"]
+
+
+def test_a_facility_is_computed_again_whatever_stands_before_its_forming():
+    of = Installation(cosigners=())
+    of.day = date(2024, 3, 18)
+    of.append(DEAL_2.facility, "first", {"type": "StatementReceived"})
+    first = of.books[DEAL_2.facility]
+    play = Logged(of, forged={"rate:d1:2024-03-18": another_rate})
+    of.books[DEAL_2.facility][:0] = first
+    play.contracts()
+    play.fund("d1", 3000 * WAN)
+    play.until(date(2024, 3, 19))
+    of.publish()
+    document = judged(bundled(of), None)
+    wrong = document["first_wrong"]
+    assert wrong["index"] == index_of(of, "rate:d1:2024-03-18"), wrong
+
+
+def test_a_command_that_the_log_ends_in_the_middle_of_is_listed():
+    of = Installation(cosigners=())
+    play = Logged(of)
+    play.contracts()
+    play.fund("d1", 3000 * WAN)
+    play.hidden = {"due:d1:2024-06-20"}
+    play.until(date(2024, 6, 20))
+    of.publish()
+    assert any("due:d1:2024-06-20" in line for line in missing(of))
 
 
 # ---- the tables
