@@ -58,7 +58,7 @@ def in_order(pairs):  # an object with each key once, in the order of UTF-16 uni
     need(names == sorted({*names}, key=lambda name: name.encode("utf-16be")), "each key once, in order")
     return dict(pairs)
 decode = json.JSONDecoder(object_pairs_hook=in_order, parse_int=integer, parse_float=integer).decode
-write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 def read(raw):
     value = decode(raw.decode())
     need(write(value).encode() == raw, "canonical JSON (RFC 8785)")
@@ -180,7 +180,7 @@ class Book:  # ---- one book, leaf by leaf
         peaks = []
         for size, (account, amount) in enumerate(sorted(self.balances.items())):
             salt = hmac.digest(self.salt, f"{day}\n{(name := name_of(account))}".encode(), "sha256").hex()
-            leaf = f'{{"account":{name},"balance_minor":{amount},"day":"{day}","salt":"{salt}"}}'
+            leaf = f'{{"account":{name},"balance_minor":{integer(amount)},"day":"{day}","salt":"{salt}"}}'
             grow(peaks, size, leaf.encode())
         return root_of(peaks)
     def take_key(self, said, now):
@@ -269,7 +269,7 @@ def examine(files, policy, here, books):  # ---- the bundle; `here` is where the
             at(size, own == (due or b""), "its stored hash")
             line is None or taken.take(line)
         need(not roots, "no head over more leaves than there are")
-        derived = [b'{"account":%b,"balance_minor":%d}' % (name_of(account).encode(), balance)
+        derived = [b'{"account":%b,"balance_minor":%d}' % (name_of(account).encode(), integer(balance))
                    for account, balance in sorted(taken.balances.items())]
         for index, pair in enumerate(itertools.zip_longest(derived, lines_of(balances, book=book))):
             at(index, pair[0] == pair[1], "the sum of the entries")
@@ -278,10 +278,10 @@ def examine(files, policy, here, books):  # ---- the bundle; `here` is where the
         at(covered, covered == len(lines) or book == "top", "a head in the top log over every leaf")
         books[book] = {"leaves": len(lines), "entries": taken.entries, "root": root_of(taken.peaks)}
     need(not file(changed) if changed else True, "the bytes that the manifest names")
+    return [f"the book {book}, which the top log names and which is not here" for book in sorted({*heads} - found)]
 def verify(files, policy):
-    answer, here = {"verified": True, "trust": "policy" if policy else "self", "books": {}}, {}
-    answer["not_proved"] = NOT_PROVED
-    try: examine(files, policy, here, answer["books"])
+    here, answer = {}, {"verified": True, "trust": "policy" if policy else "self", "not_proved": NOT_PROVED, "books": {}}
+    try: answer["not_proved"] = NOT_PROVED + examine(files, policy, here, answer["books"])
     except Exception as error:  # whatever the bytes: what cannot be taken does not hold
         answer |= {"verified": False, "first_wrong": {"why": f"{error!r}", **here}}
     return answer

@@ -308,11 +308,12 @@ class _Examination:
             raise _Wrong(book=TOP, index=max(counting, default=0), why=why)
 
     def _compare_balances(self, replay: Replay) -> None:
-        derived = bundle.balance_lines(replay.balances)
+        path = bundle.path_of(replay.book, "balances.jsonl")
+        with _blaming(file=path, book=replay.book):
+            derived = bundle.balance_lines(replay.balances)
         stored = self._lines(replay.book, "balances.jsonl")
         for index, (one, other) in enumerate(zip_longest(derived, stored)):
             if one != other:
-                path = bundle.path_of(replay.book, "balances.jsonl")
                 why = "the stored balance is not the sum of the entries"
                 raise _Wrong(file=path, book=replay.book, index=index, why=why)
         self.checked["balances re-derived from entries"] += len(derived)

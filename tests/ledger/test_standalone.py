@@ -10,19 +10,23 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger import leaves, notes, signatures, standalone
+from ledger.bundle import write
+from ledger.documents import canonical
 from ledger.entries import Account
 from ledger.errors import LiandaiError
 from ledger.journal import Journal
 from ledger.leaves import Leaf
+from ledger.money import MAX_MINOR
 from ledger.verify import verify
 from tests.given import vectors_folder
 from tests.ledger import test_bundle
-from tests.ledger.installation import resigned, told
+from tests.ledger.installation import draw, resigned, told
 from tests.ledger.test_bundle import CHEATS, FILES, HONEST, POLICY, flipped
 from tests.ledger.test_journal import (
     ENDS,
@@ -179,6 +183,48 @@ def test_both_take_the_same_subjects(value, is_sorted):
 
     of = told(alter=alter)
     both(of.bundle(), None)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_both_refuse_what_is_no_number_of_json(number):
+    def alter(book, index, raw):
+        if (book, index) != ("fac-1", 2):
+            return raw
+        return raw.replace(b'"conflict"', number.encode())
+
+    assert both(told(alter=alter).bundle(), None) == ("fac-1", 2)
+
+
+def test_both_refuse_a_balance_beyond_what_json_holds():
+    """Each posting is in range; their sum is not, and no strict reader takes its line."""
+    of = told()
+    for nth in (1, 2):
+        entries = draw("big", MAX_MINOR)
+        of.append("fac-2", f"big-{nth}", {"type": "Drawn"}, kind="transaction", entries=entries)
+    of.publish()
+    contents = of.contents()
+    beyond = next(book for book in contents.books if book.book == "fac-2").balances
+    books = [
+        msgspec.structs.replace(book, balances={} if book.balances is beyond else book.balances)
+        for book in contents.books
+    ]
+    files = write(msgspec.structs.replace(contents, books=books), signer=of.signer)
+    lines = [
+        canonical({"account": account, "balance_minor": 5}).replace(b":5}", b":%d}" % minor)
+        for account, minor in sorted(beyond.items())
+    ]
+    files["books/fac-2/balances.jsonl"] = b"".join(line + b"\n" for line in lines)
+    assert both(resigned(files, of.signer), None, exactly=False) == ("fac-2", None)
+
+
+def test_it_names_the_books_of_the_top_log_that_are_left_out():
+    contents = HONEST.contents()
+    books = [book for book in contents.books if book.book != "fac-2"]
+    files = write(msgspec.structs.replace(contents, books=books), signer=HONEST.signer)
+    said = standalone.verify(files, None)
+    assert said["verified"]
+    assert any("not here" in line and "fac-2" in line for line in said["not_proved"])
+    assert said["not_proved"][:-1] == standalone.verify(FILES, None)["not_proved"]
 
 
 # ---- the signatures, by themselves
