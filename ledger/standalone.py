@@ -280,11 +280,11 @@ def examine(files, policy, here, books):  # ---- the bundle; `here` is where the
     need(not file(changed) if changed else True, "the bytes that the manifest names")
     return [f"the book {book}, which the top log names and which is not here" for book in sorted({*heads} - found)]
 def verify(files, policy):
-    here, answer = {}, {"verified": True, "trust": "policy" if policy else "self", "not_proved": NOT_PROVED, "books": {}}
-    try: answer["not_proved"] = NOT_PROVED + examine(files, policy, here, answer["books"])
+    here, found = {}, {"verified": True, "trust": "policy" if policy else "self", "not_proved": NOT_PROVED, "books": {}}
+    try: found["not_proved"] = NOT_PROVED + examine(files, policy, here, found["books"])
     except Exception as error:  # whatever the bytes: what cannot be taken does not hold
-        answer |= {"verified": False, "first_wrong": {"why": f"{error!r}", **here}}
-    return answer
+        found |= {"verified": False, "first_wrong": {"why": f"{error!r}", **here}}
+    return found
 def main(folder, option="--policy", policy=None):
     files, root = {}, pathlib.Path(folder)
     for path in root.rglob("*"):

@@ -28,6 +28,8 @@ from syndicate.reconciliation.statement import BankStatement, Figure, Movement, 
 
 Cause = Literal["rounding", "timing", "rate", "share", "missing", "doubled", "unexplained"]
 ONE_FEN: Final = 1
+MOST_NAMED: Final = 5
+"""Movements of cash that one figure's reason names; it may follow from more."""
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -184,19 +186,28 @@ def _follow(stands: list[Outcome], moved: Sequence[Outcome]) -> list[Outcome]:
     sums: defaultdict[str, int] = defaultdict(int)
     for line in stands:
         sums[line.loan_no] += line.difference_minor
+    told = {loan: _told(lines) for loan, lines in cash.items()}
     followed = []
     for line in stands:
-        causes = {moved_line.cause for moved_line in cash[line.loan_no]}
-        paid = sum(moved_line.difference_minor for moved_line in cash[line.loan_no])
+        causes, paid, because = told.get(line.loan_no, (frozenset(), 0, ""))
         if line.cause and paid and sums[line.loan_no] == -paid and len(causes) == 1:
             (cause,) = causes
-            because = "follows from cash of the loan: " + "; ".join(
-                moved_line.because for moved_line in cash[line.loan_no]
-            )
             followed.append(replace(line, cause=cause, because=because))
         else:
             followed.append(line)
     return followed
+
+
+def _told(cash: Sequence[Outcome]) -> tuple[frozenset[Cause], int, str]:
+    """The causes of a loan's cash, its sum, and the first few reasons in words."""
+    reasons = [line.because for line in cash[:MOST_NAMED]]
+    if len(cash) > MOST_NAMED:
+        reasons.append(f"and {len(cash) - MOST_NAMED} more")
+    return (
+        frozenset(line.cause for line in cash if line.cause is not None),
+        sum(line.difference_minor for line in cash),
+        "follows from cash of the loan: " + "; ".join(reasons),
+    )
 
 
 def _within_one_fen(stands: Sequence[Outcome]) -> list[Outcome]:
@@ -325,23 +336,31 @@ def _why_pair(ours: OurSide, our: Movement, their: Movement) -> tuple[Cause, str
     return None
 
 
-_Answered = Mapping[tuple[str, int], Sequence[Movement]]
-"""By loan and amount: the lines of one side that the other side answers."""
+_Alike = tuple[str, int, date | str]
+_Answered = Mapping[_Alike, tuple[int, str]]
+"""By loan and amount, with a day or a reference: the first line, of those of one side that the
+other side answers, and its entry."""
+
+
+def _alike(movement: Movement) -> Iterator[_Alike]:
+    known: list[date | str] = [movement.value_date, *movement.references]
+    for same in known:
+        yield movement.loan_no, movement.amount_minor, same
 
 
 def _by_cash(movements: Iterable[Movement]) -> _Answered:
-    found: defaultdict[tuple[str, int], list[Movement]] = defaultdict(list)
-    for movement in movements:
-        found[movement.loan_no, movement.amount_minor].append(movement)
+    found: dict[_Alike, tuple[int, str]] = {}
+    for nth, movement in enumerate(movements):
+        for key in _alike(movement):
+            found.setdefault(key, (nth, movement.entry))
     return found
 
 
 def _doubled(movement: Movement, answered: _Answered) -> tuple[Cause, str] | None:
     """Whether the same side has the same cash among what the other side answers."""
-    for other in answered.get((movement.loan_no, movement.amount_minor), ()):
-        known_alike = set(other.references) & set(movement.references)
-        if known_alike or other.value_date == movement.value_date:
-            return "doubled", f"the same cash as entry {other.entry}"
+    found = [answered[key] for key in _alike(movement) if key in answered]
+    if found:
+        return "doubled", f"the same cash as entry {min(found)[1]}"
     return None
 
 

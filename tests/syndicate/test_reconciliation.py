@@ -1,5 +1,6 @@
 """Each line of two sides in one outcome, with one cause; sums to the fen; no side preferred."""
 
+import time
 from collections import Counter
 from datetime import date
 from fractions import Fraction
@@ -137,6 +138,31 @@ def test_figures_follow_from_the_cash_that_differs() -> None:
     outcomes = judge(ours, theirs)
     assert [outcome.cause for outcome in outcomes] == ["timing", "timing", "timing"]
     assert "not confirmed" in outcomes[0].because
+
+
+def test_thousands_of_figures_and_movements_of_one_loan_are_judged_in_seconds() -> None:
+    """A house book states any account and any loan: each figure named every movement there was."""
+    lines = 8_000
+    figures = [figure(f"a-{n}", (-1) ** n * 500) for n in range(lines)]
+    moved = [cash(300 + n, entry=f"e-{n}") for n in range(lines)]
+    figures[0] = figure("a-0", 500 - sum(one.amount_minor for one in moved))
+    started = time.process_time()
+    outcomes = judge(side(), statement(*figures, *moved))
+    assert time.process_time() - started < 10
+    follows = [one for one in outcomes if "follows from cash" in one.because]
+    assert len(follows) == lines
+    assert max(len(one.because) for one in follows) < 500
+
+
+def test_thousands_of_equal_movements_are_told_from_their_doubles_in_seconds() -> None:
+    lines = 6_000
+    ours = [cash(300, 10, entry=f"o-{n}", references=(f"R-{n}",)) for n in range(lines)]
+    theirs = [cash(300, 10, entry=f"t-{n}", references=(f"R-{n}",)) for n in range(lines)]
+    more = [cash(300, 12, entry=f"x-{n}", references=(f"X-{n}",)) for n in range(lines)]
+    started = time.process_time()
+    outcomes = judge(side(*ours), statement(*theirs, *more))
+    assert time.process_time() - started < 10
+    assert [one.cause for one in outcomes].count("missing") == lines
 
 
 STATUSES = [
