@@ -10,7 +10,8 @@ import asyncio
 import csv
 import io
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
 from types import ModuleType
@@ -38,6 +39,8 @@ SHEET_ROWS: Final = 1_048_575
 GROUP_ROWS: Final = 10_000
 """Rows of a row group of Parquet."""
 CHUNK: Final = 1 << 16
+PATIENCE_SECONDS: Final = 60.0
+"""How long a piece of a download may lie ready with nobody reading on."""
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """How a text begins that a spreadsheet would take for a formula."""
 WRITTEN_ON: Final = datetime(2000, 1, 1)  # noqa: DTZ001
@@ -64,7 +67,7 @@ def check_format(wanted: Format) -> None:
 
 def answer(sheet: Sheet, pages: Pages, *, wanted: Format, bom: bool) -> Stream:
     """The rows as a file to download, each sent as soon as its format allows."""
-    writers: Mapping[Format, Callable[[], AsyncIterator[bytes]]] = {
+    writers: Mapping[Format, Callable[[], AsyncGenerator[bytes, None]]] = {
         "csv": lambda: csv_of(sheet, pages, bom=bom),
         "xlsx": lambda: xlsx_of(sheet, pages),
         "parquet": lambda: parquet_of(sheet, pages),
@@ -73,7 +76,7 @@ def answer(sheet: Sheet, pages: Pages, *, wanted: Format, bom: bool) -> Stream:
     safe = "".join(char if char.isalnum() and char.isascii() else "-" for char in name)[:120]
     headers = {f"liandai-{key.replace('_', '-')}": value for key, value in sheet.about.items()}
     return Stream(
-        writers[wanted](),
+        taken_in_time(writers[wanted]()),
         media_type=MEDIA_TYPES[wanted],
         headers={
             **headers,
@@ -82,10 +85,45 @@ def answer(sheet: Sheet, pages: Pages, *, wanted: Format, bom: bool) -> Stream:
     )
 
 
+async def taken_in_time(
+    chunks: AsyncGenerator[bytes, None], *, patience: float = PATIENCE_SECONDS
+) -> AsyncGenerator[bytes, None]:
+    """The chunks as they are asked for; where none is for so long, their source is closed.
+
+    A download that nobody reads would hold its transaction, and its place among the few there may
+    be at once, for ever. What was cut off ends with an error, never as if it were whole.
+    """
+    waiting: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=1)
+
+    async def fill() -> None:
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                async with asyncio.timeout(patience):
+                    await waiting.put(chunk)
+        await waiting.put(None)
+
+    filling = asyncio.create_task(fill())
+    taking = asyncio.create_task(waiting.get())
+    try:
+        while True:
+            await asyncio.wait({filling, taking}, return_when=asyncio.FIRST_COMPLETED)
+            if not taking.done() and waiting.empty():
+                filling.result()  # raises what ended it early
+            chunk = await taking
+            if chunk is None:
+                return
+            yield chunk
+            taking = asyncio.create_task(waiting.get())
+    finally:
+        filling.cancel()
+        taking.cancel()
+        await asyncio.gather(filling, taking, return_exceptions=True)
+
+
 # ---- CSV
 
 
-async def csv_of(sheet: Sheet, pages: Pages, *, bom: bool) -> AsyncIterator[bytes]:
+async def csv_of(sheet: Sheet, pages: Pages, *, bom: bool) -> AsyncGenerator[bytes, None]:
     """RFC 4180 in UTF-8: a line of headings, then the rows, sent page by page."""
     page = io.StringIO(newline="")
     writer = csv.writer(page, lineterminator="\r\n")
@@ -120,7 +158,7 @@ def _cell(value: Any, kind: Kind) -> str:
 
 async def xlsx_of(
     sheet: Sheet, pages: Pages, *, sheet_rows: int = SHEET_ROWS
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """A workbook whose cells are all strings: sheets of rows, and one that says what it is."""
     with tempfile.TemporaryDirectory(prefix="liandai-export-") as folder:
         path = Path(folder) / "table.xlsx"
@@ -171,7 +209,7 @@ def _pyarrow() -> tuple[ModuleType, ModuleType]:
     return pyarrow, pyarrow.parquet
 
 
-async def parquet_of(sheet: Sheet, pages: Pages) -> AsyncIterator[bytes]:
+async def parquet_of(sheet: Sheet, pages: Pages) -> AsyncGenerator[bytes, None]:
     """A Parquet file of typed columns; what it is an answer to stands in its metadata."""
     arrow, parquet = _pyarrow()
     types = {

@@ -1,10 +1,11 @@
 """Exports: the same lines as the answer, in three formats, however many, in little memory."""
 
+import asyncio
 import csv
 import io
 import sys
 import zipfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from datetime import date
 from typing import Any
 from xml.etree import ElementTree
@@ -15,7 +16,7 @@ import pytest
 
 from api import exports
 from api.database import Database, Standing
-from api.exports import Sheet, csv_of, parquet_of, xlsx_of
+from api.exports import Sheet, csv_of, parquet_of, taken_in_time, xlsx_of
 from api.routes.ledger_exports import ENTRY_COLUMNS, entry_rows
 from api.settings import asyncpg_dsn
 from ledger import listings
@@ -53,6 +54,54 @@ async def each_of(rows: Sequence[Any]) -> AsyncIterator[Any]:
 
 async def whole(chunks: AsyncIterator[bytes]) -> bytes:
     return b"".join([chunk async for chunk in chunks])
+
+
+# ---- who reads on, and who does not
+
+
+class Source:
+    """Pieces one after the other; `closed` once nothing more is asked of it."""
+
+    def __init__(self, pieces: int, *, breaks: bool = False) -> None:
+        self.pieces, self.breaks, self.closed = pieces, breaks, asyncio.Event()
+
+    async def sent(self) -> AsyncGenerator[bytes, None]:
+        try:
+            for nth in range(self.pieces):
+                yield b"%d " % nth
+            if self.breaks:
+                raise ConnectionError("the database went away")
+        finally:
+            self.closed.set()
+
+
+async def test_a_download_that_nobody_reads_lets_its_transaction_go_and_is_not_whole() -> None:
+    source = Source(9)
+    reader = taken_in_time(source.sent(), patience=0.05)
+    assert await anext(reader) == b"0 "
+    await asyncio.wait_for(source.closed.wait(), 5)
+    with pytest.raises(TimeoutError):
+        await whole(reader)
+
+
+async def test_a_download_that_is_read_is_whole_however_long_it_takes_to_make() -> None:
+    async def slow() -> AsyncGenerator[bytes, None]:
+        for _ in range(3):
+            await asyncio.sleep(0.2)
+            yield b"x"
+
+    assert await whole(taken_in_time(slow(), patience=0.05)) == b"xxx"
+    assert await whole(taken_in_time(Source(0).sent())) == b""
+    with pytest.raises(ConnectionError):
+        await whole(taken_in_time(Source(3, breaks=True).sent()))
+
+
+async def test_a_reader_who_goes_away_lets_its_transaction_go_at_once() -> None:
+    source = Source(9)
+    reader = taken_in_time(source.sent())
+    await anext(reader)
+    await reader.aclose()
+    assert source.closed.is_set()
 
 
 # ---- the formats
