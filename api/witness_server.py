@@ -5,11 +5,13 @@ and nothing of the service it watches. Checking, remembering and answering are o
 requests are judged by the same memory.
 """
 
+import socket
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -22,6 +24,10 @@ from ledger.signatures import Signer
 PATH: Final = "/add-checkpoint"
 MAX_BODY: Final = 64 << 10
 PATIENCE_SECONDS: Final = 30
+MOST_AT_ONCE: Final = 64
+"""Connections served at once; one more is closed unanswered. Anybody may come, no key is asked."""
+LONGEST_SECONDS: Final = 120.0
+"""How long one connection may last, however slowly it speaks."""
 TEXT: Final = "text/plain; charset=utf-8"
 SIZE: Final = "text/x.tlog.size"
 
@@ -83,7 +89,47 @@ def _refusal(error: LiandaiError) -> Answer:
     raise error
 
 
-def server(desk: Desk, *, host: str, port: int) -> ThreadingHTTPServer:
+class _Bounded(ThreadingHTTPServer):
+    """A thread a connection, so many at once and each for so long."""
+
+    def __init__(self, address: tuple[str, int], handler: Any, *, most: int, longest: float):
+        self._places, self._longest = threading.BoundedSemaphore(most), longest
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._places.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._places.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        ending = threading.Timer(self._longest, _cut, [request])
+        ending.daemon = True
+        ending.start()
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            ending.cancel()
+            self._places.release()
+
+
+def _cut(connection: socket.socket) -> None:
+    with suppress(OSError):  # it may have ended just now
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+def server(
+    desk: Desk,
+    *,
+    host: str,
+    port: int,
+    most: int = MOST_AT_ONCE,
+    longest: float = LONGEST_SECONDS,
+) -> ThreadingHTTPServer:
     """A server that listens, to be run with `serve_forever`; port 0 is any free one."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -117,4 +163,4 @@ def server(desk: Desk, *, host: str, port: int) -> ThreadingHTTPServer:
         def log_message(self, format: str, *args: object) -> None:
             """Nothing is written: what was cosigned stands in the memory."""
 
-    return ThreadingHTTPServer((host, port), Handler)
+    return _Bounded((host, port), Handler, most=most, longest=longest)

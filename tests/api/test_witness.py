@@ -2,9 +2,11 @@
 
 import http.client
 import json
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator
 from hashlib import sha256
 from pathlib import Path
@@ -330,6 +332,41 @@ def test_a_witness_answers_over_http_and_remembers_before_it_answers(tmp_path: P
                 listening.shutdown()
     with witness_memory.held(path, first=False) as memory:
         assert memory.seen[ORIGIN].size == 30
+
+
+def _asked_until_there_is_a_place(place: tuple[str, int]) -> int:
+    """The status of the first request that is answered; a place is free soon after it is left."""
+    for _ in range(100):
+        link = http.client.HTTPConnection(*place, timeout=10)
+        try:
+            link.request("POST", "/add-checkpoint", request(0, 20))
+            return link.getresponse().status
+        except (OSError, http.client.HTTPException):
+            time.sleep(0.05)
+        finally:
+            link.close()
+    raise AssertionError("no place was left in five seconds")
+
+
+def test_a_stranger_who_says_nothing_holds_no_place_of_a_witness_for_long(tmp_path: Path) -> None:
+    with witness_memory.held(tmp_path / "seen.json", first=True) as memory:
+        desk = witness_server.Desk(
+            memory, logs={ORIGIN: LOG}, name="hzbank", signer=key_of("hzbank")
+        )
+        with witness_server.server(
+            desk, host="127.0.0.1", port=0, most=2, longest=1.0
+        ) as listening:
+            threading.Thread(target=listening.serve_forever, daemon=True).start()
+            place = ("127.0.0.1", listening.server_port)
+            silent = [socket.create_connection(place, timeout=10) for _ in range(3)]
+            try:
+                assert silent[2].recv(1) == b"", "one too many is closed at once"
+                assert [one.recv(1) for one in silent[:2]] == [b"", b""], "the others in time"
+                assert _asked_until_there_is_a_place(place) == 200
+            finally:
+                for one in silent:
+                    one.close()
+                listening.shutdown()
 
 
 def test_the_program_that_is_asked_answers_until_it_is_stopped(tmp_path: Path) -> None:
