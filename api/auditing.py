@@ -23,7 +23,7 @@ from api.keys import LOG_KEY, log_signer
 from api.running import ServerFailed
 from api.settings import Settings
 from ledger import invariants
-from ledger.holding import Check, Holding, look
+from ledger.holding import Check, Holding, look, together
 from ledger.notes import ED25519, VerifierKey, read_verifier_key
 from ledger.store_audit import speak_as
 from negotiation.invariants import CHECKS as OF_THE_NEGOTIATIONS
@@ -50,7 +50,7 @@ INVARIANTS: Final[Mapping[str, str]] = {
     "I12": "participants' shares sum to the facility amount to the fen",
     "I13": "every leaf re-hashes, and every checkpoint extends all earlier ones",
     "I14": "every accepted change carries the institution's own signature",
-    "I15": "nobody reads borrower data without a live consent",
+    "I15": "nobody reads borrower data without a live consent, or a book that does not let it in",
     "I16": "maker and checker differ",
     "I17": "only legal transitions; the accepted terms equal the terms posted",
 }
@@ -64,8 +64,8 @@ def checks(*, log: VerifierKey, on_record: str, guards: Sequence[str]) -> tuple[
         *OF_THE_SYNDICATE,
         *OF_THE_NEGOTIATIONS,
     )
-    order = list(INVARIANTS)
-    return tuple(sorted(built, key=lambda check: order.index(check.name)))
+    named = [[check for check in built if check.name == name] for name in INVARIANTS]
+    return tuple(together(checks) for checks in named if checks)
 
 
 async def holdings(

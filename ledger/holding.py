@@ -5,7 +5,7 @@ anything, and whatever it meets, the answer is a `Holding`: a database that has 
 must not be able to stop its own audit.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -54,6 +54,26 @@ class Check(msgspec.Struct, frozen=True):
     name: str
     says: str
     run: Callable[[AsyncConnection, Seen], Awaitable[None]]
+
+
+def together(checks: Sequence[Check]) -> Check:
+    """One check of an invariant that several packages look at, each at its own records.
+
+    checks  of one name, at least one
+    """
+    if len(checks) == 1:
+        return checks[0]
+    assert len({check.name for check in checks}) == 1, "checks of one invariant"
+
+    async def run(conn: AsyncConnection, seen: Seen) -> None:
+        for check in checks:
+            own = Seen()
+            await check.run(conn, own)
+            seen.looked_at += own.looked_at
+            for what in own.broken:
+                seen.offence(what)
+
+    return Check(checks[0].name, "; ".join(check.says for check in checks), run)
 
 
 async def look(conn: AsyncConnection, check: Check) -> Holding:

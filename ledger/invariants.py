@@ -2,6 +2,7 @@
 
     I1, I2, I3, I5, I7   sums and counts over whole tables, by the database itself
     I6, I8, I9           pendings, limits, reversals (`invariants_pendings`)
+    I15                  who takes part in books of one party or of none (`parts`)
     I10, I11, I13        each log from its first leaf, page by page (I13: `log_stands`)
     I4                   the catalogue's guards against those the program is delivered with
 
@@ -25,6 +26,7 @@ from ledger.holding import MOST_NAMED, Check, Holding, Seen, look
 from ledger.invariants_pendings import CHECKS as OF_PENDINGS
 from ledger.log_stands import log_stands
 from ledger.notes import VerifierKey
+from ledger.parts import CHECKS as OF_PARTS
 from ledger.store import Found
 
 CLOCK_SLACK: Final = timedelta(minutes=10)
@@ -67,7 +69,8 @@ def checks(
         ),
         Check(
             "I3",
-            "accounts and entries: stored balances, the running ones too, are sums of the entries",
+            "accounts and entries: stored balances, the running ones too, are sums of the entries, "
+            "and books count their accounts",
             _folded,
         ),
         _guarded(others, schemas),
@@ -81,7 +84,8 @@ def checks(
         Check(
             "I10",
             "leaves: no gap, booked on the open day, each day ended by its seal and its first "
-            "position noted, recorded in order",
+            "position noted, recorded in order; no book is behind the business day, and the "
+            "registry has sealed none after it",
             _placed,
         ),
         Check(
@@ -90,6 +94,7 @@ def checks(
             _sealed,
         ),
         log_stands(log=log, on_record=on_record),
+        *OF_PARTS,
     )
 
 
@@ -132,6 +137,8 @@ async def _folded(conn: AsyncConnection, seen: Seen) -> None:
     for row in await store_audit.wrong_balances(conn):
         name = f"account {row.account_no} ({row.code} of {row.party})"
         seen.offence(f"{row.book_id}: {name} comes to {row.due}, not {row.stands}")
+    for row in await store_audit.miscounted_accounts(conn):
+        seen.offence(f"{row.book_id}: {row.due} accounts are there, {row.stands} on record")
 
 
 async def _refused(conn: AsyncConnection, seen: Seen) -> None:
@@ -229,11 +236,33 @@ async def _placed(conn: AsyncConnection, seen: Seen) -> None:
     for row in await store_audit.wrong_days(conn):
         stands = "is missing" if row.stands is None else f"begins at {row.stands}"
         seen.offence(f"{row.book_id} {row.position}: the book's day {row.day} {stands}")
+    limits = await store_audit.day_limits(conn)
+    flaw = business_day_flaw(limits.open_day, sealed=limits.sealed, first_open=limits.first_open)
+    if flaw is not None:
+        seen.offence(f"the business day: {flaw}")
 
 
 def place_flaw(position: int, *, due: int) -> str | None:
     """What is wrong with a leaf's number."""
     return None if position == due else f"it stands where leaf {due} is due"
+
+
+def business_day_flaw(
+    open_day: date | None, *, sealed: date | None, first_open: date | None
+) -> str | None:
+    """What is wrong with the installation's open day.
+
+    sealed      the last day sealed in the registry, which no run leaves out
+    first_open  the first day that is open in a book
+    It moves once every book is there: none is behind it, and no day after it is sealed.
+    """
+    if open_day is None:
+        return None if first_open is None else "none is open, and there are books"
+    if first_open is not None and open_day > first_open:
+        return f"{open_day} is open, and {first_open} still in a book"
+    if sealed is not None and open_day < sealed:
+        return f"{open_day} is open, and {sealed} is sealed"
+    return None
 
 
 def day_flaw(booking_date: date, *, open_day: date, last: Found | None) -> str | None:

@@ -240,6 +240,65 @@ async def unknown_books(conn: AsyncConnection) -> list[tuple[str, str]]:
     return found
 
 
+# ---- who takes part
+
+
+async def books_for(conn: AsyncConnection, *, purpose: str) -> Sequence[str]:
+    """The books of one purpose, by id."""
+    book = tables.book.c
+    query = select(book.book_id).where(book.purpose == purpose).order_by(book.book_id)
+    return (await conn.execute(query)).scalars().all()
+
+
+async def parts(conn: AsyncConnection, *, book: str) -> Sequence[Found]:
+    """party, part, from_position, until_position of everyone with a part in the book."""
+    table = tables.participation.c
+    query = select(table.party, table.part, table.from_position, table.until_position)
+    return (await conn.execute(query.where(table.book_id == book))).all()
+
+
+async def books_of_one(
+    conn: AsyncConnection, *, purposes: Sequence[str], system: str
+) -> Sequence[Found]:
+    """Every book of these purposes: how many have a part in it, one of them, who recorded first."""
+    query = """
+        SELECT b.book_id, b.purpose, count(p.party) AS owners, min(p.party) AS owner,
+          min(p.part) AS part, min(p.from_position) AS from_position,
+          min(p.until_position) AS until_position,
+          (SELECT l.actor->>'institution' FROM ledger.leaf l
+           WHERE l.book_id = b.book_id AND l.actor->>'institution' <> :system
+           ORDER BY l.position LIMIT 1) AS recorded_by
+        FROM ledger.book b LEFT JOIN ledger.participation p USING (book_id)
+        WHERE b.purpose = ANY(:purposes) GROUP BY b.book_id, b.purpose ORDER BY b.book_id"""
+    return (await conn.execute(text(query), {"purposes": list(purposes), "system": system})).all()
+
+
+async def miscounted_accounts(conn: AsyncConnection) -> Sequence[Found]:
+    """Books that number their accounts otherwise than they have them."""
+    return await _offenders(
+        conn,
+        """
+        SELECT b.book_id, b.accounts AS stands, count(a.account_no) AS due
+        FROM ledger.book b LEFT JOIN ledger.account a USING (book_id)
+        GROUP BY b.book_id, b.accounts
+        HAVING b.accounts <> count(a.account_no) OR b.accounts < max(a.account_no)
+        ORDER BY b.book_id""",
+    )
+
+
+async def day_limits(conn: AsyncConnection) -> Found:
+    """The installation's open day, the last one sealed in its registry, the first open in a book.
+
+    The top log keeps no business days.
+    """
+    query = """
+        SELECT (SELECT open_day FROM ledger.business_day) AS open_day,
+          (SELECT max(l.booking_date) FROM ledger.leaf l JOIN ledger.book b USING (book_id)
+           WHERE b.purpose = 'registry' AND l.kind = 'seal') AS sealed,
+          (SELECT min(open_day) FROM ledger.book WHERE purpose <> 'top') AS first_open"""
+    return (await conn.execute(text(query))).one()
+
+
 # ---- one log, page by page
 
 

@@ -149,7 +149,6 @@ async def draw_term_sheet(
     )
     for party in signatories(state):
         await parties.institution(work.conn, institution=party)
-        await ledger.admit(work.conn, book=negotiation, party=party)
     return state
 
 

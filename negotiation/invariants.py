@@ -1,5 +1,6 @@
 """Do two persons stand behind each step here, and are the signed terms the posted ones?
 
+    I15  who takes part in a negotiation's book, from when and until where, follows from its records
     I16  maker and checker differ
     I17  only legal transitions; the accepted terms equal the terms posted, the outcome of a bank's
          statement the one committed to
@@ -12,12 +13,14 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ledger import parts
 from ledger import service as ledger
 from ledger.errors import LiandaiError
 from ledger.holding import Check, Seen
 from negotiation import service
 from negotiation.facts import BankDecided, Override, fact_of
 from negotiation.state import Phase
+from negotiation.taking_part import parts_of
 from negotiation.termsheet import term_sheet, term_sheet_hash
 from syndicate.facility import questions, records
 from syndicate.facility.drafts import LossDrafted
@@ -25,6 +28,17 @@ from syndicate.facility.facts import FacilityFormed, LossFixed, ReleaseApproved
 from syndicate.facility.log import FORMED
 from syndicate.facility.terms import terms_hash
 from syndicate.reconciliation import invariants as reconciliations
+
+
+async def _let_in(conn: AsyncConnection, seen: Seen) -> None:
+    for book in await parts.books(conn, purpose="negotiation"):
+        recorded = await ledger.facts(conn, book=book, kinds=("record",))
+        try:
+            due = parts_of(recorded)
+        except (LiandaiError, AssertionError, LookupError, ValueError) as error:
+            seen.offence(f"{book}: who takes part does not follow from its records ({error})")
+            continue
+        await parts.compare(conn, seen, book=book, due=due)
 
 
 async def _four_eyes(conn: AsyncConnection, seen: Seen) -> None:
@@ -77,6 +91,11 @@ async def _posted_as_signed(conn: AsyncConnection, seen: Seen) -> None:
 
 
 CHECKS: Final = (
+    Check(
+        parts.NAME,
+        "parts in negotiations: they begin and end where the records say, and nobody else has one",
+        _let_in,
+    ),
     Check(
         "I16",
         "decisions, overrides, releases, losses, and what banks said of the record: maker and "

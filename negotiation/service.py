@@ -6,6 +6,7 @@ other, and the second meets the state the first left.
 """
 
 import secrets
+from collections.abc import Sequence
 from datetime import date, datetime
 
 import msgspec
@@ -17,7 +18,7 @@ from ledger.leaves import Actor
 from ledger.service import HeldBook
 from ledger.signatures import Statement
 from negotiation import store
-from negotiation.facts import fact_of, subject_of
+from negotiation.facts import Fact, fact_of, subject_of
 from negotiation.mandate import Mandate
 from negotiation.moves import (
     GiveMandate,
@@ -32,9 +33,9 @@ from negotiation.state import (
     OVER,
     Phase,
     agreement_hash,
-    entitled,
     version_of,
 )
+from negotiation.taking_part import changes
 from negotiation.terms import Difference, differences
 from syndicate.disclosure import service as disclosure
 from syndicate.disclosure.consent import NO_CONSENTS
@@ -80,10 +81,10 @@ async def _ground(conn: AsyncConnection, state: Negotiation, *, on: date) -> Gro
 async def make(work: Work, table: Table, *moves: Move, first: int = 0) -> Negotiation:
     """The state after the moves; what follows from them stands in the log.
 
-    Whoever is out by them, by its own word or by the clearing, reads nothing that comes after.
+    Who may read the book from then on follows from them (`taking_part`).
     """
     ground = await _ground(work.conn, table.state, on=table.held.open_day)
-    state, facts = table.state, []
+    state, facts = table.state, list[Fact]()
     for move in moves:
         for fact in decide(state, move, ground):
             facts.append(fact)
@@ -105,27 +106,17 @@ async def make(work: Work, table: Table, *moves: Move, first: int = 0) -> Negoti
         now=work.now,
         first=first,
     )
-    await _reach(work, table, state)
+    await _reach(work, table, state, facts)
     return state
 
 
-async def _reach(work: Work, table: Table, after: Negotiation) -> None:
-    """Who may read the book follows the state: some are out, and some come back.
-
-    A bank the clearing left out comes back when the lead starts anew at the table, with new terms
-    or a new book; only the lead admits.
-    """
-    before, now = entitled(table.state), entitled(after)
-    for party in sorted(before - now):
+async def _reach(work: Work, table: Table, after: Negotiation, facts: Sequence[Fact]) -> None:
+    """Who may read the book follows the records: some are out, and some come in or back."""
+    found = changes(table.state, after, facts=facts, by=work.actor.institution)
+    for party in found.out:
         await ledger.dismiss(work.conn, book=table.held.book, party=party)
-    anew = after.phase in (Phase.OPEN, Phase.BOOK_OPEN)
-    if (
-        table.state.phase is Phase.UNPLACED
-        and anew
-        and work.actor.institution == after.mandate.lead
-    ):
-        for party in sorted(now - {after.mandate.lead}):
-            await ledger.admit(work.conn, book=table.held.book, party=party)
+    for party in found.let_in:
+        await ledger.admit(work.conn, book=table.held.book, party=party)
 
 
 async def move(work: Work, *, negotiation: str, made: Move) -> Negotiation:
@@ -202,10 +193,7 @@ async def invite(work: Work, *, negotiation: str, banks: tuple[str, ...]) -> Neg
     for index, bank in enumerate(banks):
         if (await parties.institution(work.conn, institution=bank)).kind != "bank":
             raise WrongInput(f"$.banks[{index}]", "a bank")
-    state = await make(work, table, Invite(by=work.actor.institution, banks=banks))
-    for bank in banks:
-        await ledger.admit(work.conn, book=negotiation, party=bank)
-    return state
+    return await make(work, table, Invite(by=work.actor.institution, banks=banks))
 
 
 # ---- the clock, and questions

@@ -1,19 +1,25 @@
 """Do the facilities' shares sum, on this database, now? Judged again from each facility's log.
 
     I12  participants' shares sum to the facility amount to the fen
+    I15  who takes part in a facility's book is who its terms name, from its first leaf on
 
 Nothing that a service computed is believed: commitments, draws, repayments, losses and recoveries
 are summed here from the records.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ledger import parts
+from ledger import service as ledger
+from ledger.errors import WrongInput
 from ledger.holding import Check, Seen
-from syndicate.facility import questions, records
-from syndicate.facility.facts import DrawRequested, LossFixed, PaymentConfirmed
+from ledger.parts import Part
+from ledger.service import Recorded
+from syndicate.facility import facts, questions, records
+from syndicate.facility.facts import DrawRequested, FacilityFormed, LossFixed, PaymentConfirmed
 from syndicate.facility.log import FacilityLog, Noted
 
 
@@ -28,6 +34,27 @@ async def _shares_sum(conn: AsyncConnection, seen: Seen) -> None:
             seen.looked_at += 1
             for flaw in _flaws(log, noted):
                 seen.offence(f"{row.facility} {noted.position}: {flaw}")
+
+
+async def _let_in(conn: AsyncConnection, seen: Seen) -> None:
+    for book in await parts.books(conn, purpose="facility"):
+        first = await ledger.facts(conn, book=book, limit=1)
+        await parts.compare(conn, seen, book=book, due=let_in(first))
+
+
+def let_in(first: Sequence[Recorded]) -> dict[str, Part]:
+    """Who takes part in a facility's book, by party: everyone its terms name, and for good.
+
+    first  the book's first record; nobody where it forms no facility
+    """
+    try:
+        formed = None if not first else facts.fact_of(first[0].subject)
+    except WrongInput:
+        formed = None
+    if not isinstance(formed, FacilityFormed):
+        return {}
+    named = {party: Part(part="member", begins=0) for party in formed.terms.parties}
+    return named | {formed.terms.lead: Part(part="lead", begins=None)}
 
 
 def _flaws(log: FacilityLog, noted: Noted) -> Iterator[str]:
@@ -55,5 +82,10 @@ CHECKS: Final = (
         "I12",
         "facilities, draws, losses and payments: their shares sum to the amount to the fen",
         _shares_sum,
+    ),
+    Check(
+        parts.NAME,
+        "parts in facilities: those its terms name, none else, and none of them ended",
+        _let_in,
     ),
 )

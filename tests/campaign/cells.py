@@ -18,14 +18,8 @@ class Column(NamedTuple):
 
 
 NOT_IN_THE_LOG: Final[Mapping[tuple[str, str], str]] = {
-    ("book", "accounts"): "how many numbers of accounts are given: the next one, nothing more",
-    ("business_day", "open_day"): "the installation's, not a book's; each book has its own",
     ("checkpoint", "published_at"): "when a head was put into the table; the note has no time",
     ("cosignature", "received_at"): "likewise: the cosignature has its own time, and it is signed",
-    ("participation", "party"): "who may read is decided elsewhere; no posting follows from it",
-    ("participation", "part"): "likewise",
-    ("participation", "from_position"): "likewise",
-    ("participation", "until_position"): "likewise",
 }
 """What an audit of the ledger cannot find altered, and why that changes nothing in a log."""
 

@@ -13,8 +13,9 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Final
 
+from msgspec.structs import replace
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from api.auditing import AUDITOR
 from api.database import SERVICE, Database, Standing
@@ -28,7 +29,7 @@ from tests.campaign.leafing import ACTOR, FIRST_DAY, day, leaf_of, name_of, verd
 from tests.campaign.machine import balances_of, verdict
 from tests.campaign.model import AccountName, Ask, Model, Verdict, is_formed, is_whole
 from tests.campaign.own_moves import OwnMove, own_move
-from tests.ledger.recorded_story import publish
+from tests.ledger.recorded_story import formed, publish
 
 BEYOND: Final = Verdict("out-of-range")
 ALFA: Final = Standing("liandai_app", "alfa")
@@ -103,6 +104,8 @@ class Recording:
                 members=("beta", "gamma") if self.is_joint else (),
                 salt=self._salt,
             )
+            if self.is_joint:
+                await self._form(conn)
         for _ in range(self.dice.randrange(10, 60)):
             self.at += self.dice.choice((0, 0, 1, 3, 9))
             chance = self.dice.random()
@@ -122,6 +125,14 @@ class Recording:
         for wanted, answer in self._reads:
             self.said = ("read again", wanted)
             assert await self._balances(wanted) == answer, f"I11: {wanted}"
+
+    async def _form(self, conn: AsyncConnection) -> None:
+        """The joint book begins as a facility's does: with who takes part in it."""
+        ask = Ask(kind="record", name="formed:0")
+        lets_in = formed(self.book, lead="alfa", other="beta", borrower="gamma")
+        leaf = leaf_of(ask, book=self.book, begun=self.begun)
+        await ledger.append(conn, [replace(leaf, subject=lets_in)])
+        self.model.record(ask)
 
     # ---- questions
 

@@ -7,6 +7,84 @@ AT = "WHERE book_id = 'fac-test' AND position ="
 ROWS: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
     # what is altered                  how                             who names what first
     (
+        "somebody is let into a book",
+        (
+            "INSERT INTO ledger.participation (book_id, party, part, from_position) "
+            "VALUES ('fac-test', 'bank-c', 'member', 0)",
+        ),
+        {"I15": "fac-test: bank-c has a part on record, and nothing in the log lets it in"},
+    ),
+    (
+        "somebody is let into a book of one",
+        (
+            "INSERT INTO ledger.participation (book_id, party, part) "
+            "VALUES ('pool-bank-a', 'bank-c', 'member')",
+        ),
+        {"I15": "pool-bank-a: 2 have a part on record in a book of one"},
+    ),
+    (
+        "a book of one is another one's",
+        ("UPDATE ledger.participation SET party = 'bank-c' WHERE book_id = 'pool-bank-a'",),
+        {"I15": "pool-bank-a: bank-c keeps it on record, and by its name another one"},
+    ),
+    (
+        "the one it belongs to is out of it",
+        ("UPDATE ledger.participation SET until_position = 0 WHERE book_id = 'pool-bank-a'",),
+        {"I15": "pool-bank-a: bank-a's part has a beginning or an end on record"},
+    ),
+    (
+        "somebody is let into the top log",
+        (
+            "INSERT INTO ledger.participation (book_id, party, part) "
+            "VALUES ('top', 'bank-c', 'member')",
+        ),
+        {"I15": "top: bank-c has a part on record, and nothing in the log lets it in"},
+    ),
+    (
+        "somebody's part is over",
+        (
+            "UPDATE ledger.participation SET until_position = 3 "
+            "WHERE book_id = 'fac-test' AND party = 'bank-b'",
+        ),
+        {"I15": "fac-test: bank-b's part ends at 3 on record, None by the log"},
+    ),
+    (
+        "somebody's part is gone",
+        ("DELETE FROM ledger.participation WHERE book_id = 'fac-test' AND party = 'bank-b'",),
+        {"I15": "fac-test: bank-b takes part by the log, and has no part on record"},
+    ),
+    (
+        "a member leads",
+        (
+            "UPDATE ledger.participation SET part = 'lead' "
+            "WHERE book_id = 'fac-test' AND party = 'bank-b'",
+        ),
+        {"I15": "fac-test: bank-b is lead on record, and member by the log"},
+    ),
+    (
+        "a part begins later than it did",
+        (
+            "UPDATE ledger.participation SET from_position = 4 "
+            "WHERE book_id = 'fac-test' AND party = 'bank-b'",
+        ),
+        {"I15": "fac-test: bank-b's part begins at 4 on record, 0 by the log"},
+    ),
+    (
+        "a book numbers one account more than it has",
+        ("UPDATE ledger.book SET accounts = accounts + 1 WHERE book_id = 'fac-test'",),
+        {"I3": "fac-test: 7 accounts are there, 8 on record"},
+    ),
+    (
+        "the business day is ahead of a book",
+        ("UPDATE ledger.business_day SET open_day = open_day + 1",),
+        {"I10": "the business day: 2024-03-02 is open, and 2024-03-01 still in a book"},
+    ),
+    (
+        "no business day is open",
+        ("DELETE FROM ledger.business_day",),
+        {"I10": "the business day: none is open, and there are books"},
+    ),
+    (
         "an entry's amount",
         (f"UPDATE ledger.entry SET amount_minor = amount_minor + 1 {AT} 3 AND line = 2",),
         {
@@ -178,7 +256,11 @@ ROWS: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
             f"UPDATE ledger.leaf SET position = 0 {AT} 2",
             f"UPDATE ledger.leaf SET position = 2 {AT} 999",
         ),
-        {"I11": "fac-test 4: its root", "I13": "fac-test 0: tree node (0, 0)"},
+        {
+            "I11": "fac-test 4: its root",
+            "I13": "fac-test 0: tree node (0, 0)",
+            "I15": "fac-test: bank-a has a part on record, and nothing in the log lets it in",
+        },
     ),
     (
         "a leaf is put in, all later ones moved on",

@@ -49,6 +49,52 @@ def leaf(book: str, leaf_id: str, day: date, **changes: Any) -> Leaf:
     )
 
 
+def formed(
+    book: str, *, lead: str = "bank-a", other: str = "bank-b", borrower: str = "firm"
+) -> dict[str, Any]:
+    """What a record says that lets two banks, the lead first, and a firm into a facility's book."""
+    banks = {lead: 500, other: 500}
+    return {
+        "type": "FacilityFormed",
+        "terms": {
+            "facility": book,
+            "form": "JOINT_PARALLEL",
+            "interest_authority": "per_contract",
+            "currency": "CNY",
+            "borrower": borrower,
+            "lead": lead,
+            "seats": list(banks),
+            "commitments": banks,
+            "signed_on": "2024-03-01",
+            "available_until": "2024-09-01",
+            "rate": {
+                "base": "LPR1Y",
+                "spread_bp": 0,
+                "lpr_as_of": "same_day",
+                "reset": "none",
+                "day_count": "ACT/360",
+            },
+            "repayment": {
+                "kind": "bullet",
+                "tenor_months": 12,
+                "frequency": "quarterly",
+                "payment_day": 20,
+                "business_day": "none",
+            },
+            "default": {
+                "penalty_multiple": "1.5",
+                "compound": True,
+                "waterfall": ["fee", "compound", "penalty", "interest", "principal"],
+            },
+            "protectors": [],
+            "risk_share": None,
+            "upside": [],
+        },
+        "terms_hash": "0" * 64,
+        "signatures": [],
+    }
+
+
 def lending(leaf_id: str, day: date, amount_minor: int, *, bank: str = "bank-a") -> Leaf:
     entries = (
         *debt(
@@ -95,18 +141,19 @@ async def tell(database: Database) -> None:
             ("registry", "registry"),
             (BOOK, "facility"),
             (LONG, "facility"),
-            ("fac-empty", "facility"),
+            ("pool-bank-a", "pool"),
         ):
             await ledger.open_book(
                 conn,
                 book=book,
                 purpose=purpose,
-                lead="bank-a" if purpose == "facility" else None,
-                members=("bank-b",) if purpose == "facility" else (),
+                lead="bank-a" if purpose in ("facility", "pool") else None,
+                members=("bank-b", "firm") if purpose == "facility" else (),
                 salt=secrets.token_bytes(32),
             )
-    await record(database, *(leaf(LONG, f"long:{n}", DAYS[0]) for n in range(LONG_SIZE)))
-    first = leaf(BOOK, "bank-a:key-00000:0", DAYS[0])
+    notes = [leaf(LONG, f"long:{n}", DAYS[0]) for n in range(1, LONG_SIZE)]
+    await record(database, leaf(LONG, "long:0", DAYS[0], subject=formed(LONG)), *notes)
+    first = leaf(BOOK, "bank-a:key-00000:0", DAYS[0], subject=formed(BOOK))
     await record(database, first, lending("bank-a:key-00001:0", DAYS[0], 500))
     await record(database, refusal("bank-a:key-00002:refused", DAYS[0]))
     await record(database, lending("bank-b:key-00001:0", DAYS[0], 700, bank="bank-b"))

@@ -18,7 +18,7 @@ from sqlalchemy.pool import NullPool
 
 from api import auditing
 from api.database import Database
-from ledger import invariants, leaves, log_stands, merkle, notes
+from ledger import invariants, leaves, log_stands, merkle, notes, parts
 from ledger import service as ledger
 from ledger.holding import MOST_NAMED, Check, Holding, Seen, look
 from ledger.leaves import Leaf
@@ -98,7 +98,7 @@ async def test_what_the_service_recorded_holds(
     assert looked_at["I7"] == 1
     assert looked_at["I10"] == looked_at["I13"] == 11 + LONG_SIZE + top
     assert looked_at["I11"] == 2
-    assert looked_at["I15"] == 0
+    assert looked_at["I15"] == 2 * 3 + 1  # parts in two facilities and in a pool
 
 
 async def test_an_empty_database_holds(database: Database) -> None:
@@ -346,6 +346,47 @@ def test_days_run_forward_and_each_ends_with_its_seal(
     why: str, booking_date: date, open_day: date, last: Any, holds: bool
 ) -> None:
     flaw = invariants.day_flaw(booking_date, open_day=open_day, last=last)
+    assert (flaw is None) == holds
+
+
+@pytest.mark.parametrize(
+    ("why", "open_day", "sealed", "first_open", "holds"),
+    [
+        # why                                     open     sealed   first open  holds
+        ("nothing is there", None, None, None, True),
+        ("books, and no day", None, None, MARCH_1, False),
+        ("the first day", MARCH_1, None, MARCH_1, True),
+        ("every book is on it", MARCH_4, MARCH_1, MARCH_4, True),
+        ("every book is there, it is to follow", MARCH_1, MARCH_1, MARCH_4, True),
+        ("a book is still behind it", MARCH_4, MARCH_1, MARCH_1, False),
+        ("the registry is beyond the next", MARCH_1, MARCH_4, DAYS[2], False),
+    ],
+)
+def test_the_business_day_follows_the_books(
+    why: str, open_day: date | None, sealed: date | None, first_open: date | None, holds: bool
+) -> None:
+    flaw = invariants.business_day_flaw(open_day, sealed=sealed, first_open=first_open)
+    assert (flaw is None) == holds
+
+
+@pytest.mark.parametrize(
+    ("book", "purpose", "owner", "recorded_by", "holds"),
+    [
+        # book               purpose     on record  recorded by  holds
+        ("own-bank-a-main", "house", "bank-a", "bank-a", True),
+        ("own-bank-a-main", "house", "bank-a", None, True),
+        ("own-bank-a-main", "house", "bank-b", None, False),
+        ("own-bank-a-main", "house", "bank", "bank-a", False),
+        ("own-bank-a-main", "house", "bank-a-main", None, False),
+        ("headroom-bank-a", "headroom", "bank-a", "liandai-ops", True),
+        ("headroom-bank-a", "headroom", "bank", None, False),
+        ("headroom-bank-a", "pool", "bank-a", None, False),
+    ],
+)
+def test_a_book_of_one_is_whose_name_it_has_and_who_records_in_it(
+    book: str, purpose: str, owner: str, recorded_by: str | None, holds: bool
+) -> None:
+    flaw = parts.owner_flaw(book, purpose=purpose, owner=owner, recorded_by=recorded_by)
     assert (flaw is None) == holds
 
 

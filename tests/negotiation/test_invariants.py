@@ -1,10 +1,10 @@
-"""I12, I16 and I17 on a real database: what was altered behind the service's back is named."""
+"""I12, I15, I16 and I17 on a real database: what was altered behind the service's back is named."""
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from ledger.holding import Holding, look
+from ledger.holding import Holding, look, together
 from ledger.store_audit import speak_as
 from negotiation import invariants as of_negotiations
 from syndicate.facility import invariants as of_facilities
@@ -12,11 +12,56 @@ from tests.house import House
 from tests.stories import table
 from tests.stories.table import WAN
 
-CHECKS = {check.name: check for check in (*of_facilities.CHECKS, *of_negotiations.CHECKS)}
+EVERY = (*of_facilities.CHECKS, *of_negotiations.CHECKS)
+CHECKS = {
+    name: together([check for check in EVERY if check.name == name])
+    for name in {check.name for check in EVERY}
+}
 DEAL, FACILITY = "neg-9", "fac-9"
+
+LET_IN = "INSERT INTO ledger.participation (book_id, party, part, from_position) VALUES "
+PART = "UPDATE ledger.participation SET "
 
 ALTERED = (
     # what the records say now                 which breaks   how
+    ("a stranger reads the negotiation", "I15", f"{LET_IN} ('neg-9', 'boc', 'member', 0)"),
+    ("a stranger reads the facility", "I15", f"{LET_IN} ('fac-9', 'boc', 'member', 0)"),
+    (
+        "a bank is out of the negotiation",
+        "I15",
+        f"{PART} until_position = 4 WHERE book_id = 'neg-9' AND party = 'hzbank'",
+    ),
+    (
+        "the borrower is out of the facility",
+        "I15",
+        f"{PART} until_position = 4 WHERE book_id = 'fac-9' AND party = 'qinghe'",
+    ),
+    (
+        "another bank leads the negotiation",
+        "I15",
+        f"{PART} part = 'lead' WHERE book_id = 'neg-9' AND party = 'hzbank'",
+    ),
+    (
+        "a bank was called before it was",
+        "I15",
+        f"{PART} from_position = 0 WHERE book_id = 'neg-9' AND party = 'hzbank'",
+    ),
+    (
+        "a party of the facility has no part in it",
+        "I15",
+        "DELETE FROM ledger.participation WHERE book_id = 'fac-9' AND party = 'hzbank'",
+    ),
+    (
+        "the terms name another borrower",
+        "I15",
+        "UPDATE ledger.leaf SET subject = jsonb_set(subject, '{terms,borrower}', '\"boc\"') "
+        "WHERE subject->>'type' = 'FacilityFormed'",
+    ),
+    (
+        "the negotiation begins with something else",
+        "I15",
+        "DELETE FROM ledger.leaf WHERE book_id = 'neg-9' AND position = 0",
+    ),
     (
         "the facility is a fen larger",
         "I12",

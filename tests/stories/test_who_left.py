@@ -8,6 +8,7 @@ again.
 from typing import Any
 
 from tests.house import House
+from tests.invariants import assert_invariants
 from tests.stories import table
 from tests.stories.table import WAN
 
@@ -29,6 +30,7 @@ async def test_who_gets_no_part_sees_nothing_after_the_clearing(house: House) ->
     seen = await house["czbank-officer"].get(ROOT)
     assert (seen["phase"], seen["decided"]) == ("cleared", {})
     assert await records(house, "czbank-officer") == at_clearing
+    await assert_invariants(house.installation.database)
     assert len(await records(house, "hzbank-officer")) > len(at_clearing)
     await house["czbank-officer"].post(f"{ROOT}/quotes", quote((20, 1500)), expect=404)
 
@@ -37,6 +39,7 @@ async def test_who_gets_no_part_sees_nothing_after_the_clearing(house: House) ->
     assert (await house["czbank-officer"].get(ROOT))["phase"] == "book_open"
     await house["czbank-officer"].post(f"{ROOT}/quotes", quote((20, 1500)))
     assert await records(house, "czbank-officer") == await records(house, "hzbank-officer")
+    await assert_invariants(house.installation.database)
 
 
 async def test_who_leaves_the_table_reads_up_to_its_own_word_and_may_be_asked_again(
@@ -50,10 +53,12 @@ async def test_who_leaves_the_table_reads_up_to_its_own_word_and_may_be_asked_ag
         f"{ROOT}/proposals", {"terms": TERMS, "answer_within_workdays": 5}
     )
     assert await records(house, "czbank-officer") == left
+    await assert_invariants(house.installation.database)
     assert (await house["czbank-officer"].get(ROOT))["versions"] == 0
     assert DEAL in await names(house, "czbank-officer")
     await house["hzbank-officer"].post(f"{ROOT}/invitations", {"banks": ["czbank"]})
     assert (await house["czbank-officer"].get(ROOT))["versions"] == 1
+    await assert_invariants(house.installation.database)
 
 
 async def names(house: House, person: str) -> Any:
