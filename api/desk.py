@@ -4,7 +4,8 @@ A command runs in one transaction that speaks for the asker's institution: what 
 posts and the answer itself commit together under the client's Idempotency-Key. The same key with
 the same bytes is answered the same bytes again; with other bytes it is refused; while the first is
 still under way, 409. A refusal changes nothing but is an answer too: it is kept under the key, and
-stands as a leaf of its own in the log of the book it concerned (I5, I7).
+stands as a leaf of its own in the log of the book it concerned (I5, I7). Where leaves were
+recorded, the answer carries the log key's promise to publish them, and so does every repeat.
 """
 
 import hashlib
@@ -26,15 +27,18 @@ from api.database import SERVICE, Database, Standing, driver_of
 from api.grouping import Grouping
 from api.identity import Asker, Askers
 from api.installation import Installation
-from ledger import house, house_moves
+from ledger import house, house_moves, promising
 from ledger import service as ledger
 from ledger.errors import Absent, LiandaiError, Refused, WrongInput
 from ledger.house import Posted, PostOwn
 from ledger.leaves import Actor, Leaf
+from ledger.store_noted import noted
 
 T = TypeVar("T")
 KEY = re.compile(r"[A-Za-z0-9._:-]{8,128}")
 JSON = "application/json"
+PROMISE = "liandai-promise"
+"""The header in which an answer carries what the log's key promises (`ledger.promising`)."""
 
 IdempotencyKey = Annotated[
     str,
@@ -143,9 +147,17 @@ class Desk:
                 work = Work(
                     conn=conn, actor=self.asker.actor, now=now, command=self.command_name(key)
                 )
-                body = msgspec.json.encode(await use_case(work))
+                with noted(conn) as recorded:
+                    body = msgspec.json.encode(await use_case(work))
+                promise = promising.promise(recorded, signer=self.installation.signer)
                 await self._keep(
-                    conn, key=key, request_hash=request_hash, status=status, body=body, now=now
+                    conn,
+                    key=key,
+                    request_hash=request_hash,
+                    status=status,
+                    body=body,
+                    now=now,
+                    promise=promise,
                 )
         except (Refused, WrongInput) as error:
             return await self._refused(
@@ -153,7 +165,9 @@ class Desk:
             )
         if self.asker.kind == "operator":
             self._askers.forget()  # roles and tokens are the operator's to change
-        answered: Response[Any] = Response(content=body, status_code=status, media_type=JSON)
+        answered: Response[Any] = Response(
+            content=body, status_code=status, media_type=JSON, headers=_carrying(promise)
+        )
         return answered
 
     async def post_own(
@@ -232,7 +246,7 @@ class Desk:
             content=given.body,
             status_code=given.status,
             media_type=given.media_type,
-            headers={"idempotency-replayed": "true"},
+            headers={"idempotency-replayed": "true", **_carrying(given.promise)},
         )
 
     async def _keep(
@@ -244,6 +258,7 @@ class Desk:
         status: int,
         body: bytes,
         now: datetime,
+        promise: str | None,
         media_type: str = JSON,
     ) -> None:
         answer = store.Answer(
@@ -254,6 +269,7 @@ class Desk:
             media_type=media_type,
             body=body,
             answered_at=now,
+            promise=promise,
         )
         await store.add_answers(await driver_of(conn), [answer])
 
@@ -275,8 +291,10 @@ class Desk:
             known = await self._known(conn, key=key, request_hash=request_hash)
             if known is not None:
                 return known
-            if book is not None and isinstance(error, Refused):
-                await self._record(conn, error, book=book, key=key, now=now)
+            with noted(conn) as recorded:
+                if book is not None and isinstance(error, Refused):
+                    await self._record(conn, error, book=book, key=key, now=now)
+            promise = promising.promise(recorded, signer=self.installation.signer)
             await self._keep(
                 conn,
                 key=key,
@@ -284,13 +302,14 @@ class Desk:
                 status=problem.status,
                 body=body,
                 now=now,
+                promise=promise,
                 media_type=problems.MEDIA_TYPE,
             )
         return Response(
             content=body,
             status_code=problem.status,
             media_type=problems.MEDIA_TYPE,
-            headers=headers,
+            headers={**(headers or {}), **_carrying(promise)},
         )
 
     async def _record(
@@ -323,6 +342,10 @@ class Desk:
                 )
             ],
         )
+
+
+def _carrying(promise: str | None) -> dict[str, str]:
+    return {} if promise is None else {PROMISE: promise}
 
 
 async def _named(differs: Differs, conn: AsyncConnection) -> list[str]:

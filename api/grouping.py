@@ -134,6 +134,7 @@ class Grouping:
                         media_type="application/json",
                         body=body,
                         answered_at=one.asked.now,
+                        promise=None,
                     )
                     for one, body in answers.items()
                 ],

@@ -144,7 +144,14 @@ REPLAYED: Final = {
         "description": "`true` where this answer was given before under the same key",
         "schema": {"type": "string", "enum": ["true"]},
         "required": False,
-    }
+    },
+    "Liandai-Promise": {
+        "description": "What the log's key promises to publish within a second: for each book in "
+        "which something was recorded `<book> <first> <leaves> <root> <signature>`, separated by "
+        "`, `. A repeat carries the same. A receipt of a posting has it in its body instead",
+        "schema": {"type": "string"},
+        "required": False,
+    },
 }
 
 
@@ -300,6 +307,8 @@ def _complete(operation: dict[str, Any], *, asked: str, reach: Reach) -> None:
             answer["headers"] = {**answer.get("headers", {}), **REPLAYED}
     for status in _refusals(operation, command=command):
         answers[status] = _refusal(REFUSALS[status])
+        if command:
+            answers[status]["headers"] = REPLAYED
     answers["default"] = _refusal("A problem nobody foresaw")
 
 

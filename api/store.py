@@ -57,11 +57,12 @@ class Claim(msgspec.Struct, frozen=True):
     status: int | None
     media_type: str | None
     body: bytes | None
+    promise: str | None
 
 
 async def claim(driver: Driver, *, institution: str, keys: Sequence[str]) -> list[Claim]:
     rows = await driver.fetch(
-        "SELECT key, free, request_hash, status, media_type, body FROM api.claim($1, $2)",
+        "SELECT key, free, request_hash, status, media_type, body, promise FROM api.claim($1, $2)",
         institution,
         list(keys),
     )
@@ -69,7 +70,11 @@ async def claim(driver: Driver, *, institution: str, keys: Sequence[str]) -> lis
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer to be kept under its key, for ever."""
+    """An answer to be kept under its key, for ever.
+
+    promise  what the log's key promises of what was recorded (`ledger.promising`); None where
+             nothing was, or where the body itself carries it
+    """
 
     institution: str
     key: str
@@ -78,14 +83,15 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     media_type: str
     body: bytes
     answered_at: datetime
+    promise: str | None
 
 
 async def add_answers(driver: Driver, answers: Sequence[Answer]) -> None:
     columns = zip(*map(msgspec.structs.astuple, answers), strict=True)
     await driver.fetch(
         "INSERT INTO api.answer (institution, key, request_hash, status, media_type, body, "
-        "answered_at) SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::smallint[], "
-        "$5::text[], $6::bytea[], $7::timestamptz[])",
+        "answered_at, promise) SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], "
+        "$4::smallint[], $5::text[], $6::bytea[], $7::timestamptz[], $8::text[])",
         *columns,
     )
 

@@ -56,6 +56,7 @@ answer = Table(
     Column("media_type", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("answered_at", DateTime(timezone=True), nullable=False),
+    Column("promise", Text),
     schema="api",
 )
 

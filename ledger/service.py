@@ -17,7 +17,6 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import leaves, merkle, seals, store, store_asof, store_queries
-from ledger.documents import canonical
 from ledger.entries import Account, Entry, check_whole
 from ledger.errors import Absent, Conflict, WrongInput
 from ledger.journal import check_shape
@@ -398,11 +397,6 @@ async def receipt(conn: AsyncConnection, *, book: str, position: int) -> dict[st
         conn, book=book, from_position=position, to_position=position + 1
     )
     return {"book": book, "position": position, "leaf_hash": hash_.hex()}
-
-
-def promise_bytes(promised: Mapping[str, Any]) -> bytes:
-    """The bytes the log's key signs when it promises to publish a leaf."""
-    return b"liandai/v1/promise\n" + canonical(dict(promised))
 
 
 async def record(

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import accrual, journal, merkle, tables
 from ledger.errors import Absent, Conflict, NotAllowed, Refused, WrongInput
+from ledger.store_noted import note
 
 Found: TypeAlias = Row[*tuple[Any, ...]]
 """One row of an answer, its columns by name."""
@@ -145,12 +146,14 @@ async def hold(conn: AsyncConnection, *, book: str) -> Found | None:
 
 async def append(conn: AsyncConnection, *, book: str, leaves: Sequence[bytes]) -> int:
     async with refusals():
-        return (
+        first: int = (
             await conn.execute(
                 text("SELECT ledger.append(:book, CAST(:leaves AS bytea[]))"),
                 {"book": book, "leaves": list(leaves)},
             )
         ).scalar_one()
+    note(conn, book=book, first=first, leaves=leaves)
+    return first
 
 
 async def hold_each(driver: Driver, *, books: Sequence[str]) -> list[tuple[str, date, int]]:

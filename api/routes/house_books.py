@@ -18,8 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.database import driver_of
 from api.desk import AtDesk, Desk, IdempotencyKey, Work
 from api.identity import may
-from ledger import house, house_moves
-from ledger import service as ledger
+from ledger import house, house_moves, promising
 from ledger.entries import Account, Entry
 
 TAGS = ["house books"]
@@ -177,7 +176,7 @@ def own_entries(owner: str, entries: Sequence[OwnEntry]) -> tuple[Entry, ...]:
 
 def promise(desk: Desk, promised: dict[str, Any]) -> str:
     """The log's key on what it promises to publish, base64."""
-    signature = desk.installation.signer.sign(ledger.promise_bytes(promised))
+    signature = desk.installation.signer.sign(promising.promise_bytes(promised))
     return base64.b64encode(signature).decode()
 
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ledger import merkle
-from ledger import service as ledger
+from ledger import merkle, promising
 from ledger.signatures import verify
 from tests.house import FIRST_DAY, House, key_of
 from tests.invariants import assert_invariants
@@ -40,7 +39,7 @@ def verified(receipt: dict[str, Any]) -> bool:
     words = {name: value for name, value in receipt.items() if name != "promise"}
     return verify(
         public=key_of("log").public,
-        message=ledger.promise_bytes(words),
+        message=promising.promise_bytes(words),
         signature=base64.b64decode(receipt["promise"]),
     )
 
