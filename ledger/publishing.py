@@ -203,6 +203,14 @@ async def checkpoint(conn: AsyncConnection, *, book: str, size: int | None = Non
     return await _witnessed(conn, row)
 
 
+async def note_of(conn: AsyncConnection, *, book: str, size: int) -> bytes:
+    """The checkpoint of that size as the log signed it, with no cosignature. Raises NoSuchHead."""
+    row = await store.checkpoint(conn, book=book, size=size)
+    if row is None:
+        raise NoSuchHead(f"no checkpoint of book {book} at {size}")
+    return bytes(row.note.encode())
+
+
 HEAD_STANDS_SECONDS = 15
 """For how long witnesses are asked to cosign the same head of the top log."""
 
@@ -322,10 +330,10 @@ async def cosign(
     Raises NoSuchHead, and WrongInput or NotSigned where the line is not the witness's signature of
     exactly this checkpoint.
     """
-    head = await checkpoint(conn, book=book, size=size)
+    note = await note_of(conn, book=book, size=size)
     log = notes.VerifierKey(installation, notes.ED25519, signer.public)
     opened = notes.open_checkpoint(
-        notes.with_signatures(head.note, [line]),
+        notes.with_signatures(note, [line]),
         origin=notes.origin(installation=installation, book=book),
         log=log,
         witnesses=[witness],

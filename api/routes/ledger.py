@@ -244,13 +244,13 @@ async def cosign(
 
 async def _witness(work: Work, desk: Desk, *, line: str, size: int) -> VerifierKey:
     """The registered key of the asker's institution under which the line verifies."""
-    head = await publishing.checkpoint(work.conn, book=publishing.TOP, size=size)
+    note = await publishing.note_of(work.conn, book=publishing.TOP, size=size)
     for key in (await parties.keys(work.conn)).values():
         if key.institution != desk.asker.institution or key.until is not None:
             continue
         witness = VerifierKey(key.institution, COSIGNATURE_V1, key.public)
         try:
-            opened = notes.open_note(notes.with_signatures(head.note, [line.encode()]), [witness])
+            opened = notes.open_note(notes.with_signatures(note, [line.encode()]), [witness])
         except notes.NotSigned:
             continue
         if opened.signed_by:

@@ -44,6 +44,9 @@ async def test_a_bank_cosigns_the_head_and_the_policy_counts_it(house: House) ->
     foreign = notes.cosign(note, name="czbank", signer=key_of("nobody"), time=1)
     body = {"size": size, "line": foreign.decode()}
     await house["czbank-operations"].post("/v1/log/cosignatures", body, expect=403)
+    for line in (body["line"], "— nobody AAAAAAAAAAAAAAAA\n"):  # one of its own stands already
+        wrong = {"size": body["size"], "line": line.replace("cib", "hzbank")}
+        await house["hzbank-operations"].post("/v1/log/cosignatures", wrong, expect=403)
     witnesses = tuple(
         notes.VerifierKey(bank, notes.COSIGNATURE_V1, house.keys[bank].public)
         for bank in ("hzbank", "cib", "czbank")
