@@ -87,13 +87,7 @@ async def _cut(
     conn: AsyncConnection, books: Sequence[str], witnessing: Witnessing
 ) -> dict[str, int]:
     """Every wanted book as long as the last head that counts has it."""
-    top = await store_log.witnessed_size(
-        conn, book=TOP, at_least=witnessing.at_least, witnesses=witnessing.witnesses
-    )
-    if top is None:
-        raise NotYetWitnessed(
-            f"no head of the top log bears {witnessing.at_least} of the cosignatures asked for"
-        )
+    top = await witnessed_top(conn, witnessing)
     sizes = {**await store_log.heads_below(conn, size=top), TOP: top}
     wanted = sorted({*(books or sizes), REGISTRY, TOP})
     absent = [book for book in wanted if book not in sizes]
@@ -175,16 +169,26 @@ async def receipt(
     )
 
 
+async def witnessed_top(conn: AsyncConnection, witnessing: Witnessing) -> int:
+    """The size of the last head of the top log that so many have cosigned. NotYetWitnessed."""
+    size = await store_log.witnessed_size(
+        conn, book=TOP, at_least=witnessing.at_least, witnesses=witnessing.witnesses
+    )
+    if size is None:
+        raise NotYetWitnessed(
+            f"no head of the top log bears {witnessing.at_least} of the cosignatures asked for"
+        )
+    return size
+
+
 async def _top_over(conn: AsyncConnection, *, position: int, witnessing: Witnessing | None) -> int:
     """The size of the head of the top log that a receipt ends at."""
     if witnessing is None:
         row = await store_log.checkpoint_over(conn, book=TOP, position=position)
         assert row is not None, "a head's leaf is published in the transaction that wrote it"
         return int(row.size)
-    size = await store_log.witnessed_size(
-        conn, book=TOP, at_least=witnessing.at_least, witnesses=witnessing.witnesses
-    )
-    if size is None or size <= position:
+    size = await witnessed_top(conn, witnessing)
+    if size <= position:
         raise NotYetWitnessed(
             f"no head over the record bears {witnessing.at_least} of the cosignatures asked for"
         )

@@ -19,7 +19,7 @@ import msgspec
 from ledger import leaves, merkle, notes, seals
 from ledger.documents import convert, read_json
 from ledger.entries import Account
-from ledger.errors import LiandaiError
+from ledger.errors import LiandaiError, WrongInput
 from ledger.notes import ED25519, Head, Policy, VerifierKey, read_verifier_key
 from ledger.seals import BalanceProof, DaySeal
 from ledger.signatures import decode_base64
@@ -97,7 +97,10 @@ class DoesNotHold(LiandaiError):
 
 def check(raw: bytes, policy: Policy | None) -> Proven:
     """What a proof document comes to. Raises WrongInput only where it is no such document."""
-    proof = convert(read_json(raw), Proof)
+    found = read_json(raw)
+    if isinstance(found, dict) and "in_top" in found:
+        raise WrongInput("$", "a proof of a balance or record; a receipt is for `liandai receipt`")
+    proof = convert(found, Proof)
     trust: Literal["policy", "self"] = "self" if policy is None else "policy"
     try:
         cosigned_by = _check(proof, policy)

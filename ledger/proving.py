@@ -188,4 +188,9 @@ async def _in_top(conn: AsyncConnection, record: InLog, top_size: int | None) ->
     row = await store_known.head_leaf(conn, book=record.book, size=size)
     if row is None:
         raise NotPublished(f"the head {size} of book {record.book} is not in the top log yet")
+    if top_size is not None and top_size <= row.position:
+        raise publishing.TooSmall(
+            f"the head {size} of book {record.book} is leaf {row.position} of the top log, beyond "
+            f"the head of size {top_size} that the proof is to end at"
+        )
     return await _in_log(conn, book=proven.TOP, position=row.position, raw=row.bytes, size=top_size)

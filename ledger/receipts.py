@@ -20,7 +20,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from ledger import merkle, notes
-from ledger.documents import convert, read_document
+from ledger.documents import convert, read_json
 from ledger.errors import LiandaiError, WrongInput
 from ledger.merkle import HASH_SIZE
 from ledger.notes import OpenedCheckpoint, Policy, VerifierKey
@@ -158,7 +158,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_receipt(raw: bytes) -> Receipt:
     """The receipt of a file. WrongInput where it is none."""
-    receipt = read_document(raw, Receipt)
+    found = read_json(raw)
+    if isinstance(found, dict) and "says" in found:
+        raise WrongInput("$", "a receipt; a proof of a balance or record is for `liandai proof`")
+    receipt = convert(found, Receipt)
     if _LEAF_HASH.fullmatch(receipt.leaf_hash) is None:
         raise WrongInput("$.leaf_hash", "64 lower-case hex digits")
     return receipt

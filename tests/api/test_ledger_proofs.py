@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from api.cli import run
-from ledger import notes, proven
+from ledger import notes, proven, receipts
 from ledger.documents import canonical
+from ledger.errors import WrongInput
 from ledger.notes import COSIGNATURE_V1, ED25519, Policy, VerifierKey
 from ledger.signatures import decode_base64, encode_base64
 from tests.api.populated import FACILITY
@@ -205,3 +206,35 @@ async def test_entries_come_with_proofs_where_they_are_asked_for(lent: House) ->
     assert {line["proof"] for line in without["entries"]} == {None}
     refused = await lent["hzbank-officer"].get(f"/v1/books/{BOOK}/entries", proof="yes", expect=400)
     assert refused["code"] == "wrong-parameter"
+
+
+async def test_a_proof_ends_at_a_head_that_so_many_have_cosigned(lent: House) -> None:
+    page = await lent["auditor-auditor"].get(f"/v1/books/{BOOK}/entries", party="hzbank", limit=1)
+    record = f"/v1/books/{BOOK}/records/{page['entries'][0]['record']}/proof"
+    await lent["hzbank-operations"].post("/v1/books", {"book": "own-hzbank-later"})
+    await lent["hzbank-operations"].post(
+        "/v1/books/own-hzbank-later/accounts", {"code": "cash", "ref": "", "currency": "CNY"}
+    )
+    await lent.publish()
+    assert checked(await proof_of_balance(lent, witnessed=1), policy(1)).cosigned_by == ("cib",)
+    whole = await lent["auditor-auditor"].get(record, witnessed=1, witnesses="hzbank,cib")
+    assert checked(whole, policy(1)).verified
+    path = f"/v1/books/{BOOK}/balance-proof"
+    asked = {**CASH, "day": "2024-03-01"}
+    early = await lent["auditor-auditor"].get(path, **asked, witnessed=2, expect=409)
+    assert early["code"] == "not-yet-witnessed"
+    both = await lent["auditor-auditor"].get(path, **asked, witnessed=1, top_size=1, expect=422)
+    assert both["place"] == "top_size"
+    short = await lent["auditor-auditor"].get(path, **asked, top_size=0, expect=409)
+    assert "that the proof is to end at" in short["detail"]
+
+
+async def test_a_receipt_and_a_proof_are_told_apart_by_name(lent: House) -> None:
+    page = await lent["auditor-auditor"].get(f"/v1/books/{BOOK}/entries", party="hzbank", limit=1)
+    record = f"/v1/books/{BOOK}/records/{page['entries'][0]['record']}"
+    receipt = await lent["auditor-auditor"].get(f"{record}/receipt")
+    with pytest.raises(WrongInput, match="`liandai receipt`"):
+        proven.check(msgspec.json.encode(receipt), None)
+    proof = await lent["auditor-auditor"].get(f"{record}/proof")
+    with pytest.raises(WrongInput, match="`liandai proof`"):
+        receipts.read_receipt(msgspec.json.encode(proof))
