@@ -14,6 +14,7 @@ from ledger import house, moves, store_pendings
 from ledger.entries import MIRRORED
 from ledger.errors import NotAllowed, WrongInput
 from ledger.house import MAX_BATCH, PostOwn
+from ledger.journal import AccountTerms, check_terms
 from ledger.moves import (
     Asked,
     Declare,
@@ -59,6 +60,15 @@ def _check_move(move: Move, *, owner: str) -> None:
             raise NotAllowed(f"{account.party} has no accounts in a house book of {owner}")
         if account.code.startswith(MIRRORED):
             raise WrongInput("$.code", f"no `{MIRRORED}` account: a debt has two parties")
+        _check_terms(move.terms)
+
+
+def _check_terms(terms: AccountTerms) -> None:
+    """Nothing: an account can be held to them. The request has no `account`: it is said flat."""
+    try:
+        check_terms(terms, place="$")
+    except WrongInput as error:
+        raise WrongInput(error.place.replace("$.account", "$", 1), error.expected) from error
 
 
 # ---- how a repeat differs
@@ -98,8 +108,18 @@ async def differences(conn: AsyncConnection, asked: Asked) -> list[str]:
     if len(stood) != len(asked.moves):
         found.append(f"$ was {len(stood)} operations, now {len(asked.moves)}")
     for move, row, place in zip(asked.moves, stood, asked.places, strict=False):
-        found += compared(_was(row), _now(move), place=place)
+        found += _differing(_was(row), _now(move), place=place)
     return found[:MOST_NAMED]
+
+
+def _differing(was: dict[str, Any], now: dict[str, Any], *, place: str) -> list[str]:
+    """Fields are compared of one kind of operation only: those of two kinds mean different things.
+
+    place  where its fields stand: in a batch in a field named by the kind
+    """
+    if was["what"] == now["what"]:
+        return compared(was, now, place=place)
+    return compared(was["what"], now["what"], place=place.removesuffix(f".{now['what']}"))
 
 
 def _was(row: Found) -> dict[str, Any]:

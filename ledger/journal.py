@@ -242,7 +242,9 @@ def _reserve(journal: Journal, entries: Iterable[Entry], *, sign: Literal[1, -1]
 
 def check_shape(leaf: Leaf) -> None:
     """Nothing: the leaf has the entries, `of`, `expires_at` and subject that its kind has."""
-    if (leaf.kind in WITH_ENTRIES) != bool(leaf.entries):
+    if leaf.kind in WITH_ENTRIES and not leaf.entries:
+        raise WrongInput("$.entries", f"2 entries or more on a {leaf.kind}")
+    if leaf.entries and leaf.kind not in WITH_ENTRIES:
         raise WrongInput("$.entries", f"entries on {', '.join(WITH_ENTRIES)}, and only there")
     if (leaf.kind in (*RESOLVING, "reversal")) != (leaf.of is not None):
         raise WrongInput("$.of", "the leaf that a posting, void or reversal is of, and only there")

@@ -65,6 +65,12 @@ _BY_STATE: Mapping[str, type[Refused]] = {
 """Refusals about single leaves; their DETAIL, where they have one, is a JSON object of fields."""
 
 
+def _said(original: BaseException) -> str:
+    """The database's words alone: its DETAIL is for `fields`, and no sentence for a person."""
+    cause = original.__cause__ or original
+    return str(getattr(cause, "message", None) or cause)
+
+
 def _named(refusal: type[Refused], said: str, original: BaseException) -> Refused:
     detail = getattr(original.__cause__ or original, "detail", None)
     return refusal(said, **msgspec.json.decode(detail or "{}"))
@@ -83,7 +89,7 @@ async def refusals() -> AsyncIterator[None]:
         yield
     except (DBAPIError, asyncpg.PostgresError) as error:
         original = getattr(error, "orig", error)
-        said = str(original.__cause__ or original)
+        said = _said(original)
         match getattr(original, "sqlstate", None):
             case "LD403":
                 raise NotAllowed(said) from error

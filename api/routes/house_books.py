@@ -66,9 +66,12 @@ class OwnTransaction(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """Where the transaction stands in the book's log.
 
-    promise  base64 signature of the log's key: it is published within a second as this leaf
+    record   its id: what a reversal, a correction, a proof or a receipt of it names
+    promise  base64 signature of the log's key over book, position and leaf_hash: it is published
+             within a second as this leaf
     """
 
+    record: str
     book: str
     position: int
     leaf_hash: str
@@ -77,6 +80,8 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
 class BulkReceipt(msgspec.Struct, frozen=True, kw_only=True):
     """Where the transactions stand: one after the other, from the position `first` on.
+
+    Their ids are `<institution>:<Idempotency-Key>:<n>`, n from 0.
 
     promise  as in a Receipt, one for them all
     """
@@ -116,7 +121,8 @@ async def post_transaction(
 
     def receipt(posted: house.Posted) -> Receipt:
         promised = house.promised(posted)
-        return Receipt(**promised, promise=promise(desk, promised))
+        record = f"{asked.command}:0"
+        return Receipt(record=record, **promised, promise=promise(desk, promised))
 
     asked = _asked(desk, idempotency_key, book, [data], bulk=False)
     return await desk.post_own(asked, receipt, key=idempotency_key)

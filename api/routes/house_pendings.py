@@ -4,9 +4,9 @@ What is recorded is named by its id, "<institution>:<Idempotency-Key>:<n>", n co
 the request: so a client knows the id of what it asks for before it is answered.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from litestar import Response, post
@@ -255,11 +255,24 @@ def _asked(desk: Desk, key: str, book: str, asked: tuple[Move, ...], *, bulk: bo
     return Asked(
         book=book,
         moves=asked,
-        places=tuple(_place(nth) if bulk else "$" for nth in range(len(asked))),
+        places=tuple(f"{_place(n)}.{_FIELD[type(one)]}" for n, one in enumerate(asked))
+        if bulk
+        else ("$",),
         command=desk.command_name(key),
         actor=desk.asker.actor,
         now=datetime.now(UTC),
     )
+
+
+_FIELD: Mapping[type[Any], str] = {
+    moves.Post: "transaction",
+    moves.Reserve: "pending",
+    moves.PostPending: "posting",
+    moves.VoidPending: "void",
+    moves.Reverse: "reversal",
+    moves.Declare: "account",
+}
+"""The field of OwnOperation that each move is asked in."""
 
 
 def _posted(entered: Entered) -> Posted:

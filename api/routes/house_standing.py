@@ -56,7 +56,8 @@ class PendingsNow(msgspec.Struct, frozen=True, kw_only=True):
 class AccountNow(msgspec.Struct, frozen=True, kw_only=True):
     """How an account stands and how far it may go, side and limits taken together.
 
-    pending_debit_minor, pending_credit_minor  what is reserved on either side, not negative
+    pending_debits_minor, pending_credits_minor  what pendings reserve, credits negative, as in a
+                                                 trial balance; no part of the balance
     """
 
     party: str
@@ -65,8 +66,8 @@ class AccountNow(msgspec.Struct, frozen=True, kw_only=True):
     ref: str
     currency: str
     balance_minor: int
-    pending_debit_minor: int
-    pending_credit_minor: int
+    pending_debits_minor: int
+    pending_credits_minor: int
     side: str | None
     least_minor: int | None
     most_minor: int | None
@@ -143,8 +144,8 @@ def _account(row: Found) -> AccountNow:
         ref=row.ref,
         currency=row.currency,
         balance_minor=row.balance_minor,
-        pending_debit_minor=row.pending_debit_minor,
-        pending_credit_minor=row.pending_credit_minor,
+        pending_debits_minor=row.pending_debit_minor,
+        pending_credits_minor=-row.pending_credit_minor,
         side=row.side,
         least_minor=row.least_minor,
         most_minor=row.most_minor,

@@ -266,7 +266,12 @@ def may(role: Role, action: Action) -> bool:
 def check_may(roles: tuple[Role, ...], action: Action) -> None:
     """Nothing: one of the roles may do it. Raises RoleNotHeld."""
     if not any(may(role, action) for role in roles):
-        raise RoleNotHeld(f"{action} needs {' or '.join(MAY[action])}", action=action, roles=roles)
+        needed = " or ".join(MAY[action])
+        raise RoleNotHeld(
+            f"it needs the role {needed}; held: {', '.join(roles) or 'none'}",
+            action=action,
+            roles=roles,
+        )
 
 
 def check_id(value: str, *, place: str) -> str:

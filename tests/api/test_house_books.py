@@ -35,8 +35,8 @@ async def opened(house: House) -> Any:
 
 
 def verified(receipt: dict[str, Any]) -> bool:
-    """Whether the log's key made the promise over what the receipt says."""
-    words = {name: value for name, value in receipt.items() if name != "promise"}
+    """Whether the log's key made the promise over the place and the hash of what was posted."""
+    words = {n: v for n, v in receipt.items() if n not in ("promise", "record")}
     return verify(
         public=key_of("log").public,
         message=promising.promise_bytes(words),

@@ -39,7 +39,7 @@ def promised(receipt: dict[str, Any]) -> bool:
 async def standing(bank: Caller, code: str = "cash") -> tuple[int, int, int]:
     found = await bank.get(f"{BOOKS}/accounts")
     (one,) = [line for line in found["accounts"] if line["code"] == code]
-    return one["balance_minor"], one["pending_debit_minor"], one["pending_credit_minor"]
+    return one["balance_minor"], one["pending_debits_minor"], -one["pending_credits_minor"]
 
 
 async def test_a_pending_is_listed_until_it_is_posted_in_part(house: House) -> None:
@@ -222,8 +222,11 @@ async def test_of_a_batch_all_is_done_or_nothing(house: House) -> None:
     for operation, place in (
         ({}, "$.operations[0]"),
         ({**BATCH["operations"][0], **BATCH["operations"][1]}, "$.operations[0]"),
-        ({"pending": transaction(1, reference="for Mr Wang")}, "$.operations[0].reference"),
-        ({"pending": transaction(1, value_date="2024-03-02")}, "$.operations[0].value_date"),
+        ({"pending": transaction(1, reference="for Mr Wang")}, "$.operations[0].pending.reference"),
+        (
+            {"pending": transaction(1, value_date="2024-03-02")},
+            "$.operations[0].pending.value_date",
+        ),
     ):
         refused = await bank.post(f"{BOOKS}/batches", {"operations": [operation]}, expect=422)
         assert refused["place"] == place
@@ -276,7 +279,7 @@ async def test_a_repeat_that_differs_is_told_what_differs(house: House) -> None:
             f"{BOOKS}/batches",
             {"operations": [{"pending": transaction(5)}, {"transaction": transaction(1)}]},
             {"operations": [{"pending": transaction(5)}, {"pending": transaction(1)}]},
-            '$.operations[1].what was "transaction", now "pending"',
+            '$.operations[1] was "transaction", now "pending"',
         ),
     )
     for number, (path, first, second, difference) in enumerate(cases):
@@ -399,3 +402,39 @@ async def test_random_postings_to_many_accounts_and_books_never_deadlock(house: 
     assert answers.count(201) > len(answers) / 2
     print(f"\nover HTTP {len(answers)} random postings in {len(books)} books: 0 deadlocks")
     await assert_invariants(house.installation.database)
+
+
+# ---- what a refusal says
+
+
+async def test_a_refusal_speaks_to_a_person_and_names_the_field_that_was_sent(
+    house: House,
+) -> None:
+    bank = await opened(house)
+    limit = {"code": "cash", "ref": "", "currency": "CNY", "most_minor": 5}
+    await bank.post(f"{BOOKS}/accounts", limit)
+    beyond = await bank.post(PENDINGS, transaction(6), expect=409)
+    assert beyond["detail"] == "cash of hzbank would stand at 6, and most_minor is 5"
+    assert beyond["fields"]["would_be_minor"] == 6
+    absent = await bank.post(f"{PENDINGS}/nothing/void", expect=404)
+    assert absent["detail"] == "no pending nothing in the book"
+    unknown = await bank.post(f"{BOOKS}/accounts", {**limit, "currency": "cny"}, expect=422)
+    assert unknown["place"] == "$.currency"
+    empty = await bank.post(PENDINGS, {**transaction(6), "entries": []}, expect=422)
+    assert (empty["place"], "2 entries or more" in empty["detail"]) == ("$.entries", True)
+    inside = {"operations": [{"account": {**limit, "currency": "cny"}}]}
+    refused = await bank.post(f"{BOOKS}/batches", inside, expect=422)
+    assert refused["place"] == "$.operations[0].account.currency"
+    held = await house["hzbank-officer"].post(PENDINGS, transaction(6), expect=403)
+    assert held["detail"] == "it needs the role operations; held: officer"
+
+
+async def test_a_transactions_receipt_names_its_record(house: House) -> None:
+    bank = await opened(house)
+    receipt = await bank.post(TRANSACTIONS, transaction(4), key="posted-0001")
+    assert receipt["record"] == "hzbank:posted-0001:0"
+    assert promised(receipt)
+    await bank.post(
+        f"{TRANSACTIONS}/{receipt['record']}/reversal", {"reference": "back"}, key="reversed-1"
+    )
+    assert await standing(bank) == (0, 0, 0)
