@@ -43,6 +43,8 @@ PATIENCE_SECONDS: Final = 60.0
 """How long a piece of a download may lie ready with nobody reading on."""
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """How a text begins that a spreadsheet would take for a formula."""
+HEADS: Final = ("checkpoint", "top")
+"""What of an answer's moment is too long for a file's name; its headers and XLSX have it."""
 WRITTEN_ON: Final = datetime(2000, 1, 1)  # noqa: DTZ001
 """What a file says of when it was made: nothing, so that equal answers are equal files."""
 
@@ -72,7 +74,8 @@ def answer(sheet: Sheet, pages: Pages, *, wanted: Format, bom: bool) -> Stream:
         "xlsx": lambda: xlsx_of(sheet, pages),
         "parquet": lambda: parquet_of(sheet, pages),
     }
-    name = "-".join(part for part in (sheet.name, *sheet.about.values()) if part)
+    said = [value for key, value in sheet.about.items() if key not in HEADS]
+    name = "-".join(part for part in (sheet.name, *said) if part)
     safe = "".join(char if char.isalnum() and char.isascii() else "-" for char in name)[:120]
     headers = {f"liandai-{key.replace('_', '-')}": value for key, value in sheet.about.items()}
     return Stream(

@@ -24,6 +24,7 @@ from api.exports import MEDIA_TYPES
 from api.identity import Needs
 from ledger.documents import MAX_SAFE_INTEGER
 from syndicate.parties.institutions import Role
+from syndicate.reconciliation import formats
 
 ROOT: Final = "/v1"
 STATIC_PATH: Final = "/v1/static/swagger-ui"
@@ -85,7 +86,8 @@ PARAMETERS: Final = {
     "ref": "What the account is kept for, as a draw's id",
     "since": "The first day of the period whose cash is stated",
     "size": "A published size of the log",
-    "top_size": "Under which published head of the top log; the earliest that holds it by default",
+    "top_size": "Under which published head of the top log; the earliest that holds it by default; "
+    "not together with `witnessed`",
     "transaction": "The record's id of a transaction or of a posted pending",
     "tile": "The tile's name as C2SP tlog-tiles has it, as `0/x001/234.p/8`; without the level for "
     "entries",
@@ -93,7 +95,7 @@ PARAMETERS: Final = {
     "value_until": "Value date of this day or before",
     "version": "Number of the version, from 1",
     "GET /v1/books/{book}/accounts after": "The `next` of an earlier page",
-    "GET /v1/books/{book}/statement-files format": "Which kind of file",
+    "GET /v1/books/{book}/statement-files format": "`csv`, `xlsx` or `camt053` (XML)",
     "GET /v1/books/{book}/statement-files on": "The day whose close is stated",
     "POST /v1/books/{book}/reconciliations on": "The day whose close is stated",
     **{
@@ -109,6 +111,32 @@ PARAMETERS: Final = {
     "witnesses": "Institutions whose cosignatures count, comma-separated; any by default",
 }
 """What each path and query parameter means, by its name; by operation where one name has two."""
+
+SCHEMAS: Final = "#/components/schemas/"
+
+NAMES: Final = {
+    "api_routes_accruals_Side": "AccrualSide",
+    "api_routes_house_books_Receipt": "PostingReceipt",
+    "api_routes_ledger_Proof": "TreeProof",
+    "facility_history_Document": "SourceDocument",
+    "ledger_proven_Proof": "Proof",
+    "ledger_receipts_Receipt": "Receipt",
+    "ledger_statements_Standing": "AccountStanding",
+    "ledger_statements_StatementLine": "BookStatementLine",
+    "reconciliation_outcome_Document": "ReconciliationOutcome",
+    "signatures_Statement": "SignedStatement",
+    "statements_Statement": "BookStatement",
+    "syndicate_facility_positions_Standing": "PartyStanding",
+    "syndicate_facility_questions_StatementLine": "AccountStatementLine",
+    "syndicate_reconciliation_causes_Side": "OutcomeSide",
+}
+"""What the document calls Structs of different modules that have one name."""
+
+FILES: Final = {
+    "/export": tuple(MEDIA_TYPES.values()),
+    "GET /v1/books/{book}/statement-files": tuple(formats.MEDIA_TYPES.values()),
+}
+"""What operations that answer with a file answer with, by how their names end."""
 
 REFUSALS: Final = {
     "400": "The request cannot be read: a parameter, a header or the JSON itself",
@@ -257,12 +285,14 @@ def strict(document: dict[str, Any], reach: Mapping[str, Reach]) -> dict[str, An
     """
     document = deepcopy(document)
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    words = _docstrings()
+    structs = _structs()
     for name, schema in schemas.items():
         if schema.get("type") == "object" and "properties" in schema:
             schema.setdefault("additionalProperties", False)
-        if name in words:
-            schema.setdefault("description", words[name])
+            words = _docstring(structs, name, schema)
+            if words:
+                schema.setdefault("description", words)
+    _renamed(document)
     schemas["Problem"] = deepcopy(PROBLEM)
     for path, item in document["paths"].items():
         for method, operation in item.items():
@@ -298,9 +328,10 @@ def _complete(operation: dict[str, Any], *, asked: str, reach: Reach) -> None:
     )
     answers = operation["responses"]
     answers.pop("400", None)
-    if asked.endswith("/export"):
-        file = {"schema": {"type": "string", "format": "binary"}}
-        answers["200"]["content"] = dict.fromkeys(MEDIA_TYPES.values(), file)
+    for ending, media_types in FILES.items():
+        if asked.endswith(ending):
+            file = {"schema": {"type": "string", "format": "binary"}}
+            answers["200"]["content"] = dict.fromkeys(media_types, file)
     for answer in answers.values():
         answer["description"] = operation["summary"]
         if command:
@@ -327,7 +358,7 @@ def _refusals(operation: dict[str, Any], *, command: bool) -> Iterator[str]:
 
 
 def _refusal(description: str) -> dict[str, Any]:
-    schema = {"$ref": "#/components/schemas/Problem"}
+    schema = {"$ref": f"{SCHEMAS}Problem"}
     return {"description": description, "content": {problems.MEDIA_TYPE: {"schema": schema}}}
 
 
@@ -336,21 +367,43 @@ def _first_sentence(text: str) -> str:
     return line.partition(". ")[0].rstrip(".")
 
 
-def _docstrings() -> dict[str, str]:
-    """What each Struct says of itself, by the names the document may give it: its own where no
-    other Struct has it, and the one with its module in front."""
-    found: dict[str, list[type[Any]]] = {}
+def _structs() -> list[type[Any]]:
+    """Every Struct there is."""
+    found: list[type[Any]] = []
     pending: list[type[Any]] = [msgspec.Struct]
     while pending:
         for kind in pending.pop().__subclasses__():
             pending.append(kind)
-            found.setdefault(kind.__name__, []).append(kind)
-            found.setdefault(f"{kind.__module__}.{kind.__name__}".replace(".", "_"), [kind])
-    return {
-        name: inspect.cleandoc(kinds[0].__doc__)
-        for name, kinds in found.items()
-        if len(kinds) == 1 and kinds[0].__doc__
+            found.append(kind)
+    return found
+
+
+def _docstring(structs: Sequence[type[Any]], name: str, schema: dict[str, Any]) -> str:
+    """What the Struct of a schema says of itself; "" where it cannot be told from another.
+
+    The document names it with or without some of its module in front; its fields tell the rest.
+    """
+    said = {
+        inspect.cleandoc(kind.__doc__)
+        for kind in structs
+        if f"_{kind.__module__}.{kind.__name__}".replace(".", "_").endswith(f"_{name}")
+        and set(schema["properties"]) - {kind.__struct_config__.tag_field}
+        == set(kind.__struct_encode_fields__)
+        and kind.__doc__
     }
+    return said.pop() if len(said) == 1 else ""
+
+
+def _renamed(document: dict[str, Any]) -> None:
+    """Schemas that Litestar told apart by their modules have names of their own."""
+    schemas = document["components"]["schemas"]
+    for name, ours in NAMES.items():
+        if name in schemas:
+            schemas[ours] = {**schemas.pop(name), "title": ours}
+    for schema in _schemas(document):
+        name = str(schema.get("$ref", "")).removeprefix(SCHEMAS)
+        if name in NAMES:
+            schema["$ref"] = SCHEMAS + NAMES[name]
 
 
 def _schemas(value: Any) -> Iterator[dict[str, Any]]:

@@ -5,6 +5,7 @@ person; absent and forbidden data look alike (404). What nobody foresaw is a 500
 but the request's id.
 """
 
+import re
 import uuid
 from collections.abc import Mapping
 from typing import Any, Final
@@ -27,6 +28,9 @@ from ledger.errors import Absent, Conflict, LiandaiError, NotAllowed, Refused, W
 REQUEST_ID: Final = "x-request-id"
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE: Final = "urn:liandai:problem:"
+
+MISSING: Final = re.compile(r"Missing required \w+ parameter '(?P<name>[^']+)'")
+"""How Litestar says that a query parameter is not there."""
 
 log = structlog.get_logger("api")
 
@@ -60,6 +64,7 @@ class HttpRefusal(LiandaiError):
         *,
         headers: Mapping[str, str] | None = None,
         fields: Mapping[str, Any] | None = None,
+        place: str | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -67,6 +72,7 @@ class HttpRefusal(LiandaiError):
         self.detail = detail
         self.headers = dict(headers or {})
         self.fields = dict(fields or {})
+        self.place = place
 
 
 TITLES: Final = {
@@ -77,7 +83,7 @@ TITLES: Final = {
     405: "Not by this method",
     409: "The state does not allow it",
     413: "The body is too large",
-    415: "JSON is expected",
+    415: "Another media type is expected",
     422: "The content is not right",
     429: "Too many requests",
     500: "Something went wrong here",
@@ -93,7 +99,7 @@ def problem_of(error: Exception, *, request_id: str) -> tuple[Problem, dict[str,
     match error:
         case HttpRefusal():
             status, code, detail, headers = error.status, error.code, error.detail, error.headers
-            fields = error.fields
+            fields, place = error.fields, error.place
         case Busy():
             status, code, detail, headers = 503, "busy", str(error), {"retry-after": "1"}
         case WrongInput():
@@ -143,6 +149,9 @@ def _validation(error: ValidationException) -> tuple[int, str, str, str | None]:
         return 422, "wrong-input", message, f"$.{key}" if key and key != "data" else "$"
     if source == "header":
         key = key.replace("_", "-").title()
+    missing = MISSING.match(message)
+    if missing is not None:
+        key, message = missing["name"], "expected a value: it is needed here"
     return 400, "wrong-parameter", f"{key}: {message}" if key else message, key or None
 
 

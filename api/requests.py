@@ -9,7 +9,8 @@ import re
 import uuid
 from collections.abc import Mapping
 from datetime import date
-from typing import Any, get_args
+from enum import Enum
+from typing import Any, Literal, get_args, get_origin
 from urllib.parse import unquote_to_bytes
 
 from litestar import Request
@@ -74,9 +75,13 @@ async def read_strictly(request: Request[Any, Any, Any]) -> None:
     seen: set[str] = set()
     for name, value in request.query_params.multi_items():
         if name not in declared:
-            raise HttpRefusal(400, "unknown-parameter", f"{name}: no such query parameter")
+            raise HttpRefusal(
+                400, "unknown-parameter", f"{name}: no such query parameter", place=name
+            )
         if name in seen:
-            raise HttpRefusal(400, "repeated-parameter", f"{name}: given more than once")
+            raise HttpRefusal(
+                400, "repeated-parameter", f"{name}: given more than once", place=name
+            )
         seen.add(name)
         _check_value(name, value, declared[name])
     if takes_body(request.route_handler) and not await request.body():
@@ -109,10 +114,26 @@ def _check_value(name: str, value: str, types: frozenset[Any]) -> None:
         expected = "true or false"
     elif date in types and DAY.fullmatch(value) is None:
         expected = "a day as 2024-03-01"
+    elif values := _listed(types):
+        if value not in values:
+            expected = f"one of {', '.join(values)}"
     elif value.lower() == "null":
         expected = "a value; leave the parameter out for none"
     if expected is not None:
-        raise HttpRefusal(400, "wrong-parameter", f"{name}: expected {expected}")
+        raise HttpRefusal(400, "wrong-parameter", f"{name}: expected {expected}", place=name)
+
+
+def _listed(types: frozenset[Any]) -> list[str]:
+    """The values a parameter may have, where its type lists them."""
+    listed: list[str] = []
+    for each in types:
+        if get_origin(each) is Literal:
+            listed += [str(value) for value in get_args(each)]
+        elif isinstance(each, type) and issubclass(each, Enum):
+            listed += [str(member.value) for member in each]
+        elif isinstance(each, str):  # what `get_args` gives of a Literal that stands alone
+            listed.append(each)
+    return sorted(set(listed))
 
 
 def _declared(request: Request[Any, Any, Any]) -> Mapping[str, frozenset[Any]]:

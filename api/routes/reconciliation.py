@@ -147,7 +147,11 @@ async def statement_file(
     return Response(
         content,
         media_type=MEDIA_TYPES[format],
-        headers={"content-disposition": f'attachment; filename="{name}"'},
+        headers={
+            "content-disposition": f'attachment; filename="{name}"',
+            "liandai-book": book,
+            "liandai-known-size": str(ours.known_size),
+        },
     )
 
 

@@ -357,6 +357,13 @@ def wrong_values(schema: dict[str, Any]) -> tuple[str, ...]:
     return ()
 
 
+def readable(schema: dict[str, Any]) -> str:
+    """What can be written in a URL and read there."""
+    if "enum" in schema:
+        return str(schema["enum"][0])
+    return "1" if schema.get("type") == "integer" else "2024-03-01"
+
+
 @each(tuple(op for op in OPERATIONS if any(p["in"] == "query" for p in op.parameters)))
 async def test_a_filter_that_cannot_be_read_is_never_left_out(
     operation: Operation, shared_house: House
@@ -365,7 +372,7 @@ async def test_a_filter_that_cannot_be_read_is_never_left_out(
     if operation.takes_key:
         headers = {**headers, "idempotency-key": f"bad-input-{next(numbers)}"}
     needed = {
-        found["name"]: "1" if resolved(found["schema"]).get("type") == "integer" else "2024-03-01"
+        found["name"]: readable(resolved(found["schema"]))
         for found in operation.parameters
         if found["in"] == "query" and found["required"]
     }
@@ -402,3 +409,52 @@ async def test_a_path_that_is_no_text_is_refused(operation: Operation, shared_ho
         headers = shared_house[operation.somebody].headers
         answer = await shared_house.http.request(operation.method, path, headers=headers)
         refused(answer, 400, code="unreadable")
+
+
+@pytest.mark.parametrize(
+    ("path", "place", "said"),
+    [
+        (
+            "/v1/books/fac-1/statement-files?since=2024-03-01&on=2024-03-01&format=xml",
+            "format",
+            "format: expected one of camt053, csv, xlsx",
+        ),
+        (
+            "/v1/books/fac-1/statement-files?on=2024-03-01&format=csv",
+            "since",
+            "since: expected a value: it is needed here",
+        ),
+        (
+            "/v1/books/fac-1/entries?limit=x",
+            "limit",
+            "limit: expected an integer between -(2^53-1) and 2^53-1",
+        ),
+        ("/v1/books/fac-1/entries?side=dr", "side", "side: expected one of credit, debit"),
+        ("/v1/books/fac-1/entries?colour=1", "colour", "colour: no such query parameter"),
+    ],
+)
+async def test_a_wrong_parameter_is_the_place_and_what_may_stand_there_is_said(
+    path: str, place: str, said: str, shared_house: House
+) -> None:
+    next(numbers)
+    headers = shared_house["hzbank-officer"].headers
+    answer = (await shared_house.http.get(path, headers=headers)).json()
+    assert (answer["place"], answer["detail"]) == (place, said)
+
+
+async def test_an_interval_that_ends_before_it_begins_is_refused(shared_house: House) -> None:
+    headers = shared_house["hzbank-officer"].headers
+    for what, since, until in (
+        ("value", "2024-03-02", "2024-03-01"),
+        ("booking", "2024-03-02", "2024-03-01"),
+        ("amount", "2", "1"),
+    ):
+        next(numbers)
+        query = f"{what}_from={since}&{what}_until={until}"
+        answer = await shared_house.http.get(f"/v1/books/fac-1/entries?{query}", headers=headers)
+        refused(answer, 422, naming=f"{what}_until", code="wrong-input")
+
+
+def test_schemas_are_named_in_words() -> None:
+    """A name with a module in it (two Structs of one name) belongs into `api.openapi.NAMES`."""
+    assert [name for name in SCHEMAS if "_" in name] == []
