@@ -328,8 +328,10 @@ class Story:
                 (
                     who(party),
                     *(
-                        ("-" if event["kind"] == "recovery" else "")
-                        + yuan(event["shares"].get(party, 0))
+                        yuan(
+                            event["shares"].get(party, 0)
+                            * (-1 if event["kind"] == "recovery" else 1)
+                        )
                         for event in losses["events"]
                     ),
                     yuan(total_minor),
