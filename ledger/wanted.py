@@ -87,10 +87,6 @@ def check_wanted(wanted: Wanted) -> None:
         amount = getattr(wanted, name)
         if amount is not None and not 0 <= amount <= MAX_MINOR:
             raise WrongInput(name, f"0 to {MAX_MINOR} minor units, without a sign")
-    for what in ("amount", "value", "booking"):
-        since, until = (getattr(wanted, f"{what}_{end}") for end in ("from", "until"))
-        if since is not None and until is not None and until < since:
-            raise WrongInput(f"{what}_until", f"{since} or later: {what}_from says so")
 
 
 def _plain(text: str) -> bool:

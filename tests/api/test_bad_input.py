@@ -442,19 +442,6 @@ async def test_a_wrong_parameter_is_the_place_and_what_may_stand_there_is_said(
     assert (answer["place"], answer["detail"]) == (place, said)
 
 
-async def test_an_interval_that_ends_before_it_begins_is_refused(shared_house: House) -> None:
-    headers = shared_house["hzbank-officer"].headers
-    for what, since, until in (
-        ("value", "2024-03-02", "2024-03-01"),
-        ("booking", "2024-03-02", "2024-03-01"),
-        ("amount", "2", "1"),
-    ):
-        next(numbers)
-        query = f"{what}_from={since}&{what}_until={until}"
-        answer = await shared_house.http.get(f"/v1/books/fac-1/entries?{query}", headers=headers)
-        refused(answer, 422, naming=f"{what}_until", code="wrong-input")
-
-
 def test_schemas_are_named_in_words() -> None:
     """A name with a module in it (two Structs of one name) belongs into `api.openapi.NAMES`."""
     assert [name for name in SCHEMAS if "_" in name] == []
