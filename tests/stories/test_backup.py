@@ -24,7 +24,7 @@ from api import running, witness_memory
 from api.client import Client
 from api.database import SERVICE, Database
 from api.keys import LOG_KEY, write_private
-from api.postgres_programs import find_programs
+from api.postgres_programs import NoServer, find_programs
 from api.settings import Settings, asyncpg_dsn
 from api.witnessing import Refused, Watch
 from ledger import merkle, notes, publishing, receipts, store, verify, witness
@@ -144,9 +144,17 @@ async def gather(house: House, posting: Posting) -> Shown:
     return shown
 
 
-def program(name: str) -> str:
-    """PostgreSQL's own program beside the server that the product brings."""
-    return str(find_programs(None, major=None).folder / name)
+@pytest.fixture
+async def programs(server_url: str) -> Path:
+    """The folder of PostgreSQL's own programs, of the server's version: what a later one writes an
+    earlier server may not take."""
+    conn = await asyncpg.connect(asyncpg_dsn(server_url))
+    major = conn.get_server_version().major
+    await conn.close()
+    try:
+        return find_programs(None, major=major).folder
+    except NoServer as none:
+        pytest.skip(f"no pg_dump of the server's version here: {none}")
 
 
 def connection(url: str) -> tuple[list[str], dict[str, str]]:
@@ -180,7 +188,7 @@ async def elsewhere(house: House, server_url: str) -> AsyncIterator[str]:
 
 
 async def test_what_was_shown_before_a_backup_verifies_after_it_is_restored(
-    house: House, elsewhere: str, tmp_path: Path
+    house: House, elsewhere: str, programs: Path, tmp_path: Path
 ) -> None:
     dump = tmp_path / "backup.dump"
     for book in BOOKS:
@@ -192,7 +200,7 @@ async def test_what_was_shown_before_a_backup_verifies_after_it_is_restored(
         arguments, environment = connection(house.database_url)
         database = str(make_url(house.database_url).database)
         await run(
-            *(program("pg_dump"), *arguments, "--format=custom", "--file", str(dump)),
+            *(str(programs / "pg_dump"), *arguments, "--format=custom", "--file", str(dump)),
             database,
             environment=environment,
         )
@@ -204,7 +212,7 @@ async def test_what_was_shown_before_a_backup_verifies_after_it_is_restored(
     arguments, environment = connection(elsewhere)
     restored_name = str(make_url(elsewhere).database)
     await run(
-        *(program("pg_restore"), *arguments, "--exit-on-error", "--dbname", restored_name),
+        *(str(programs / "pg_restore"), *arguments, "--exit-on-error", "--dbname", restored_name),
         str(dump),
         environment=environment,
     )
