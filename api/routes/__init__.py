@@ -50,12 +50,12 @@ ROUTES = (
     *house_books.HANDLERS,
     *house_pendings.HANDLERS,
     *house_standing.HANDLERS,
+    *accruals.HANDLERS,
     *reconciliation.HANDLERS,
 )
 BULK_ROUTES = (
     *house_books.BULK_HANDLERS,
     *house_pendings.BULK_HANDLERS,
     *reconciliation.BULK_HANDLERS,
-    *accruals.HANDLERS,
 )
 """Routes whose bodies may be longer."""

@@ -397,7 +397,14 @@ async def test_a_filter_that_cannot_be_read_is_never_left_out(
         refused(answer, 400, naming=name, code="wrong-parameter")
 
 
-@each(tuple(op for op in OPERATIONS if "{" in op.path))
+def has_word_in_path(operation: Operation) -> bool:
+    return any(
+        found["in"] == "path" and found["schema"].get("type") != "integer"
+        for found in operation.parameters
+    )
+
+
+@each(tuple(op for op in OPERATIONS if has_word_in_path(op)))
 async def test_a_path_that_is_no_text_is_refused(operation: Operation, shared_house: House) -> None:
     for what in ("%00", "a%00b", "%ff", "%ed%a0%80"):
         next(numbers)
@@ -406,7 +413,7 @@ async def test_a_path_that_is_no_text_is_refused(operation: Operation, shared_ho
             if found["in"] == "path":
                 number = found["schema"].get("type") == "integer"
                 path = path.replace(f"{{{found['name']}}}", "1" if number else what)
-        headers = shared_house[operation.somebody].headers
+        headers = {} if operation.public else shared_house[operation.somebody].headers
         answer = await shared_house.http.request(operation.method, path, headers=headers)
         refused(answer, 400, code="unreadable")
 
