@@ -45,10 +45,13 @@ async def leaves(conn: AsyncConnection, *, book: str, leaf_ids: Sequence[str]) -
 
 
 async def standing(conn: AsyncConnection, *, book: str, after: int, limit: int) -> Sequence[Found]:
-    """As `leaves`: the pendings of the book that are not resolved, after a position."""
+    """As `leaves`: the pendings of the book that are not resolved, after a position.
+
+    For whoever left the book: not resolved by then.
+    """
     query = text(
-        f"{_LEAF_WITH_LINES} WHERE p.book_id = :book AND p.resolved_by IS NULL "
-        "AND p.position > :after ORDER BY p.position LIMIT :limit"
+        f"{_LEAF_WITH_LINES} WHERE p.book_id = :book AND p.position IN "
+        "(SELECT ledger.standing_pendings(:book, :after, :limit)) ORDER BY p.position"
     ).columns(subject=JSONB, lines=JSONB)
     return (await conn.execute(query, {"book": book, "after": after, "limit": limit})).all()
 

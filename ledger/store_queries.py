@@ -293,6 +293,7 @@ async def pendings(
         tables.leaf,
     )
     names, amount = [account.c[name] for name in _ACCOUNT], line.c.amount_minor
+    resolved_by = func.ledger.resolved_by(pending.c.book_id, pending.c.position, type_=BigInteger)
     query = (
         select(
             *names,
@@ -310,7 +311,7 @@ async def pendings(
         )
         .join(leaf, and_(leaf.c.book_id == line.c.book_id, leaf.c.position == line.c.position))
         .where(line.c.book_id == book, line.c.position < size)
-        .where(or_(pending.c.resolved_by.is_(None), pending.c.resolved_by >= size))
+        .where(or_(resolved_by.is_(None), resolved_by >= size))
         .group_by(*names)
         .order_by(*(collate(name, "C") for name in names))
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.engine import make_url
 
 from api.auditing import AUDITOR, GUARDS, INVARIANTS, audit_database
 from api.database import SCHEMAS, Database, _owner
@@ -114,7 +115,27 @@ def test_nobody_logs_in_as_a_role_or_passes_row_security_by(guards: list[str]) -
 def test_functions_that_run_as_their_owner_have_a_fixed_search_path(guards: list[str]) -> None:
     found = [line for line in guards if line.startswith("function ") and " as owner " in line]
     assert found
-    assert all(" set search_path=pg_catalog, " in line for line in found)
+    for line in found:
+        path = line.partition(" set search_path=")[2].partition(" body ")[0].partition(";")[0]
+        assert path.startswith("pg_catalog, "), line
+        assert path.endswith(", pg_temp"), f"a temporary table would come first: {line}"
+
+
+def test_nobody_but_the_owner_makes_temporary_tables(server_url: str, template: str) -> None:
+    """Asked of the database that was migrated: a copy of one has rights of its own."""
+
+    url = make_url(server_url).set(database=template).render_as_string(hide_password=False)
+    roles = {"roles": list(store_guards.ROLES)}
+
+    async def rights() -> list[tuple[str, bool]]:
+        async with _owner(url) as conn:
+            query = "SELECT r, has_database_privilege(r, current_database(), 'TEMPORARY') "
+            found = await conn.execute(
+                text(f"{query} FROM unnest(CAST(:roles AS text[])) r"), roles
+            )
+            return [tuple(row) for row in found]
+
+    assert asyncio.run(rights()) == [(role, False) for role in store_guards.ROLES]
 
 
 # ---- the answer

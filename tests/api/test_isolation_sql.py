@@ -164,9 +164,13 @@ CLOSED = {
 }
 """Tables no member may read at all, and why."""
 
-CLOSED_COLUMNS = {"ledger.leaf": {"bytes"}, "ledger.participation": {"until_position"}}
-"""Columns no member may read: a leaf's bytes hold the entries of all; when another one left is
-nobody's to know who left before."""
+CLOSED_COLUMNS = {
+    "ledger.leaf": {"bytes"},
+    "ledger.participation": {"until_position"},
+    "ledger.pending": {"resolved_by"},
+}
+"""Columns no member may read: a leaf's bytes hold the entries of all; when another one left, and
+what resolved a pending, is nobody's to know who left before."""
 
 NOW = 2**62
 """A position no log has reached: only who takes part now takes part then."""

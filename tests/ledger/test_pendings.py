@@ -1,5 +1,6 @@
 """Pendings, limits and reversals on a real PostgreSQL: the database refuses as the machine does."""
 
+import asyncio
 import random
 import secrets
 from datetime import UTC, date, datetime, timedelta
@@ -10,11 +11,11 @@ import pytest
 from sqlalchemy import text
 
 from api.database import SERVICE, Database, Standing
-from ledger import leaves, store
+from ledger import leaves, store, store_pendings
 from ledger import service as ledger
 from ledger.entries import Account
 from ledger.errors import LiandaiError, NotAllowed, Refused, WrongInput
-from ledger.journal import Journal
+from ledger.journal import Journal, PendingExpired
 from ledger.leaves import Leaf
 from tests.campaign.size import size
 from tests.invariants import assert_invariants
@@ -155,6 +156,24 @@ async def test_only_the_service_voids_a_pending_as_expired_and_once_it_is(book: 
     assert await standing_of(book, CASH) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("resolves", ["posting", "void"])
+async def test_what_waits_for_the_book_past_the_end_of_a_pending_is_refused(
+    book: Database, resolves: str
+) -> None:
+    """Its time was taken before the wait, as every time is; the database looks again."""
+    await append(book, dated(pure.pending("p", 5, lasts=1)))
+    made = pure.posting("x", "p", 5) if resolves == "posting" else pure.void("x", "p")
+    async with book.transaction(SERVICE) as conn:
+        await ledger.hold(conn, book=BOOK)
+        waiting = asyncio.create_task(append(book, dated(made)))
+        await asyncio.sleep(1.1)
+    with pytest.raises(PendingExpired) as refused:
+        await waiting
+    assert (refused.value.fields["leaf"], refused.value.fields["pending"]) == ("x", "p")
+    assert await standing_of(book, CASH) == (0, 5, 0)
+    await assert_invariants(book, log=LOG)
+
+
 async def test_a_house_books_terms_are_about_its_owners_accounts(book: Database) -> None:
     foreign = Account("beta", "cash", "", "", "CNY")
     with pytest.raises(NotAllowed):
@@ -226,6 +245,68 @@ async def test_nobody_changes_or_resolves_a_pending_by_hand(
         with pytest.raises(Exception, match=r"forbidden|resolved once"):
             async with _owner(database_url) as conn:
                 await conn.execute(text(statement))
+
+
+# ---- leaving a book in which something is pending
+
+JOINT = "joint"
+
+
+@pytest.fixture
+async def joint(book: Database) -> Database:
+    """A book of alfa's in which beta takes part."""
+    async with book.transaction(SERVICE) as conn:
+        await ledger.open_book(
+            conn,
+            book=JOINT,
+            purpose="negotiation",
+            lead="alfa",
+            members=("beta",),
+            salt=secrets.token_bytes(32),
+        )
+    return book
+
+
+async def dismissed(database: Database) -> int | None:
+    """Where beta's part in the book ended, by alfa's word."""
+    async with database.transaction(ALFA) as conn:
+        return await store.dismiss(conn, book=JOINT, party="beta")
+
+
+async def test_nobody_leaves_a_book_while_something_of_it_is_pending(joint: Database) -> None:
+    cash, other = (Account("beta", code, "", "", "CNY") for code in ("cash", "loan"))
+    held = pure.leaf("pending", "p", entries=pure.moved(5, to=cash, by=other))
+    await append(joint, dated(held, book=JOINT))
+    with pytest.raises(NotAllowed):
+        await dismissed(joint)
+    await append(joint, dated(pure.void("v", "p"), book=JOINT))
+    assert await dismissed(joint) == 2
+
+
+async def test_who_left_a_book_is_not_told_what_resolved_a_pending_later(joint: Database) -> None:
+    async def asked(query: str, party: str) -> Any:
+        async with joint.transaction(Standing("liandai_app", party)) as conn:
+            return (await conn.execute(text(query))).scalar()
+
+    async def standing(party: str) -> list[str]:
+        async with joint.transaction(Standing("liandai_app", party)) as conn:
+            rows = await store_pendings.standing(conn, book=JOINT, after=-1, limit=10)
+            return [row.leaf_id for row in rows]
+
+    await append(joint, dated(pure.pending("p", 5), book=JOINT))
+    await append(joint, dated(pure.pending("q", 5), book=JOINT))
+    await append(joint, dated(pure.void("v", "q"), book=JOINT))
+    assert await dismissed(joint) == 3
+    await append(joint, dated(pure.void("w", "p"), book=JOINT))
+    by = f"SELECT ledger.resolved_by('{JOINT}', {{}})"
+    assert [await asked(by.format(at), "beta") for at in (0, 1)] == [None, 2]
+    assert [await asked(by.format(at), "alfa") for at in (0, 1)] == [3, 2]
+    assert [await asked(by.format(at), "gamma") for at in (0, 1)] == [None, None]
+    assert (await standing("beta"), await standing("alfa")) == (["p"], [])
+    assert await standing("gamma") == []
+    for party in ("alfa", "beta"):
+        with pytest.raises(Exception, match="permission denied"):
+            await asked("SELECT resolved_by FROM ledger.pending", party)
 
 
 # ---- any order of things: the database and the pure machine side by side
