@@ -4,7 +4,7 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,31 +67,60 @@ async def publish_now(installation: Installation) -> None:
 
 
 async def sweep_now(installation: Installation) -> int:
-    """Every pending whose end is reached is voided, each book by itself; how many were."""
-    database, now = installation.database, datetime.now(UTC)
+    """Every pending whose end is reached is voided, each book by itself; how many were.
+
+    A book that cannot be swept is logged and keeps no other from it; what is over in it stays over,
+    and is swept next time. Each book has a time of its own: one may have been waited for.
+    """
+    database = installation.database
     async with database.transaction(SERVICE, read_only=True) as conn:
-        books = await moves.books_with_expired(conn, now=now)
+        books = await moves.books_with_expired(conn, now=datetime.now(UTC))
     voided = 0
     for book in books:
-        async with database.transaction(SERVICE) as conn:
-            voided += await moves.void_expired(conn, book=book, now=now)
+        try:
+            async with database.transaction(SERVICE) as conn:
+                voided += await moves.void_expired(conn, book=book, now=datetime.now(UTC))
+        except Exception as error:
+            log.error("sweeping a book failed; tried again", book=book, exc_info=error)
     return voided
 
 
-async def _keep_publishing(installation: Installation, stopping: asyncio.Event) -> None:
+async def keep_the_log(installation: Installation, stopping: asyncio.Event) -> None:
+    """Until it stops, what is committed is published and what is over is swept.
+
+    Neither waits for the other: a sweep may wait for whoever holds a book.
+    """
+    await asyncio.gather(
+        _every_so_often(_publish, installation, stopping),
+        _every_so_often(_sweep, installation, stopping),
+    )
+
+
+async def _every_so_often(
+    work: Callable[[Installation], Awaitable[None]],
+    installation: Installation,
+    stopping: asyncio.Event,
+) -> None:
     while not stopping.is_set():
-        try:
-            await sweep_now(installation)
-        except Exception as error:  # as below; what is over stays over, and is swept next time
-            log.error("sweeping expired pendings failed; tried again", exc_info=error)
-        try:
-            await publish_now(installation)
-        except publishing.LogDamaged as damage:
-            log.critical("log damaged", book=damage.book, position=damage.position)
-        except Exception as error:  # a lost connection, say: the promise to publish stands
-            log.error("publishing failed; tried again", exc_info=error)
+        await work(installation)
         with_timeout = asyncio.wait_for(stopping.wait(), PUBLISH_EVERY_SECONDS)
         await asyncio.gather(with_timeout, return_exceptions=True)
+
+
+async def _publish(installation: Installation) -> None:
+    try:
+        await publish_now(installation)
+    except publishing.LogDamaged as damage:
+        log.critical("log damaged", book=damage.book, position=damage.position)
+    except Exception as error:  # a lost connection, say: the promise to publish stands
+        log.error("publishing failed; tried again", exc_info=error)
+
+
+async def _sweep(installation: Installation) -> None:
+    try:
+        await sweep_now(installation)
+    except Exception as error:  # as above
+        log.error("sweeping expired pendings failed; tried again", exc_info=error)
 
 
 def _lifespan(installation: Installation, *, publishes: bool) -> Callable[[Litestar], Any]:
@@ -104,7 +133,7 @@ def _lifespan(installation: Installation, *, publishes: bool) -> Callable[[Lites
         app.state.grouping = Grouping(installation.database)
         app.state.downloads = asyncio.Semaphore(DOWNLOADS)
         publisher = (
-            asyncio.create_task(_keep_publishing(installation, stopping)) if publishes else None
+            asyncio.create_task(keep_the_log(installation, stopping)) if publishes else None
         )
         try:
             yield

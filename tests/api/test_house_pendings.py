@@ -6,8 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+from sqlalchemy import text
+from structlog.testing import capture_logs
 
-from api.app import sweep_now
+from api.app import keep_the_log, sweep_now
+from api.database import SERVICE
+from ledger import service as ledger
+from ledger.leaves import Leaf
 from tests.api.test_house_books import BOOK, TRANSACTIONS, opened, transaction, verified
 from tests.campaign.size import size
 from tests.house import FIRST_DAY, Caller, House
@@ -144,6 +149,86 @@ async def test_an_expired_pending_is_swept_and_cannot_be_posted(house: House) ->
         refused = await bank.post(PENDINGS, {**body, "lasts_seconds": seconds}, expect=422)
         assert refused["place"] == "$.lasts_seconds"
     await assert_invariants(house.installation.database)
+
+
+OTHER_BOOK = f"{BOOK}-z"
+OTHER = f"/v1/books/{OTHER_BOOK}"
+"""A second book of the bank's; it comes after the first wherever books are taken in turn."""
+
+
+async def both_over(house: House) -> tuple[Caller, str]:
+    """The bank, and the pending of its first book: each of the two books has one that is over."""
+    bank = await opened(house)
+    await bank.post("/v1/books", {"book": OTHER_BOOK})
+    body = {**transaction(9), "lasts_seconds": 1}
+    pending = (await bank.post(PENDINGS, body))["record"]
+    await bank.post(f"{OTHER}/pendings", body)
+    await asyncio.sleep(1.05)
+    return bank, pending
+
+
+async def voids(bank: Caller, book: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await bank.get(f"{book}/records", kind="void"))["records"]
+    return found
+
+
+async def test_a_book_that_cannot_be_swept_keeps_no_other_from_it(house: House) -> None:
+    """Something stands under the very id that the void would have."""
+    bank, pending = await both_over(house)
+    async with house.installation.database.transaction(SERVICE) as conn:
+        day = (await ledger.hold(conn, book=BOOK)).open_day
+        in_the_way = Leaf(
+            book=BOOK,
+            kind="record",
+            leaf_id=f"expired:{pending}",
+            subject={"type": "InTheWay"},
+            entries=(),
+            value_date=day,
+            booking_date=day,
+            recorded_at=datetime.now(UTC),
+            actor=ledger.SYSTEM,
+            corrects=None,
+        )
+        await ledger.append(conn, [in_the_way])
+    with capture_logs() as logged:
+        assert await sweep_now(house.installation) == 1
+    assert [(line["log_level"], line["book"]) for line in logged] == [("error", BOOK)]
+    assert await voids(bank, BOOKS) == []
+    assert len(await voids(bank, OTHER)) == 1
+
+
+async def test_each_book_is_swept_at_a_time_of_its_own(house: House) -> None:
+    bank, _ = await both_over(house)
+    async with house.installation.database.transaction(SERVICE) as conn:
+        await ledger.hold(conn, book=BOOK)
+        sweeping = asyncio.create_task(sweep_now(house.installation))
+        await asyncio.sleep(0.5)
+        released = datetime.now(UTC)
+    assert await sweeping == 2
+    (void,) = await voids(bank, OTHER)
+    assert datetime.fromisoformat(void["recorded_at"]) >= released
+
+
+async def test_what_is_recorded_is_published_while_a_sweep_waits_for_a_book(house: House) -> None:
+    bank, _ = await both_over(house)
+    stopping = asyncio.Event()
+    async with house.installation.database.transaction(SERVICE) as conn:
+        await ledger.hold(conn, book=BOOK)
+        keeping = asyncio.create_task(keep_the_log(house.installation, stopping))
+        await asyncio.sleep(0.5)  # the sweep waits by now
+        await bank.post(f"{OTHER}/transactions", transaction(5))
+        async with asyncio.timeout(10):
+            while (await published(house, OTHER_BOOK)) < 2:
+                await asyncio.sleep(0.05)
+    stopping.set()
+    await keeping
+
+
+async def published(house: House, book: str) -> int:
+    """How many leaves of the book are under a head."""
+    async with house.installation.database.transaction(SERVICE, read_only=True) as conn:
+        query = text("SELECT coalesce(max(size), 0) FROM ledger.head WHERE book_id = :book")
+        return int((await conn.execute(query, {"book": book})).scalar_one())
 
 
 async def test_closing_the_day_voids_what_is_over_before_the_seal(house: House) -> None:
