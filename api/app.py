@@ -132,9 +132,7 @@ def _lifespan(installation: Installation, *, publishes: bool) -> Callable[[Lites
         app.state.askers = Askers(installation.database)
         app.state.grouping = Grouping(installation.database)
         app.state.downloads = asyncio.Semaphore(DOWNLOADS)
-        publisher = (
-            asyncio.create_task(keep_the_log(installation, stopping)) if publishes else None
-        )
+        publisher = asyncio.create_task(keep_the_log(installation, stopping)) if publishes else None
         try:
             yield
         finally:

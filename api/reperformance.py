@@ -2,8 +2,9 @@
 
 `ledger.verify` says whether the log holds; here every facility book of a bundle that does is
 computed again (`syndicate.facility.reperform`), by the fixings and working days in the bundle, and
-held against the negotiation that formed it where that book is here too. It adds up and judges
-nothing itself.
+held against the negotiation that formed it where that book is here too. A table that contradicts
+the program's own makes the answer no; one that goes further is used, and said to be. It adds up and
+judges nothing itself.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,7 +20,7 @@ from ledger.verify import NOT_COMPUTED, verify
 from syndicate.facility import facts
 from syndicate.facility.facts import FacilityFormed
 from syndicate.facility.reperform import FORMED, Reperformed, reperform
-from syndicate.reference import published
+from syndicate.reference import lpr, published
 from syndicate.rules.engine import show
 from syndicate.rules.packs import PACKS
 
@@ -57,6 +58,9 @@ def judged(files: Mapping[str, bytes], policy: Policy | None) -> dict[str, Any]:
     except LiandaiError as error:
         document["expected_but_missing"].append(f"the tables to compute facilities by: {error}")
         return document
+    contradiction = _contradiction(tables)
+    if contradiction is not None:
+        return document | {"verified": False, "first_wrong": contradiction}
     document["checked"] += _compared(tables, given)
     with published.using(tables):
         for book in facilities:
@@ -121,15 +125,23 @@ def _is_facility(leaves: list[Leaf]) -> bool:
     return any(leaf.subject.get("type") == FORMED for leaf in leaves)
 
 
+def _contradiction(tables: published.Tables) -> dict[str, Any] | None:
+    """The first place where the bundle's tables contradict the program's own, as `first_wrong`."""
+    for name, what in published.differences(tables):
+        return {"why": f"{what} is another than this program's", "file": f"reference/{name}"}
+    return None
+
+
 def _compared(tables: published.Tables, given: Mapping[str, bytes]) -> list[str]:
-    """What the bundle's tables are beside the program's own, in a line each."""
-    parted = published.differences(tables)
-    lines = [f"other in the bundle than in this program, and used: {line}" for line in parted]
-    if not parted:
-        lines += [
-            f"fixings in the bundle equal the program's: {len(tables.fixings)}",
-            f"years of working days equal the program's: {len(tables.years)}",
-        ]
+    """What the bundle's tables, which contradict nothing, are beside the program's own."""
+    beyond = published.beyond(tables)
+    fixings = sum(row.fixed_on <= lpr.LAST_FIXING for row in tables.fixings)
+    years = len(set(tables.years) & set(published.OWN.years))
+    lines = [
+        *(f"unknown to this program, and used as the bundle has it: {line}" for line in beyond),
+        f"fixings in the bundle equal the program's: {fixings}",
+        f"years of working days equal the program's: {years}",
+    ]
     try:
         packs = read_json(given[RULES], place=RULES)["packs"]
     except (LiandaiError, LookupError, TypeError):

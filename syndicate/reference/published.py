@@ -6,7 +6,8 @@
 
 Whoever computes a facility again must be able to take these from what he was handed, not from the
 program that is being checked: inside `using` every question of `lpr` and `calendar` is answered
-from the given tables, and `differences` says where they part from the program's own.
+from the given tables. `differences` says where they contradict the program's own, `beyond` what
+only they say.
 """
 
 from collections.abc import Iterator, Mapping
@@ -136,8 +137,8 @@ def using(tables: Tables) -> Iterator[None]:
         calendar.IN_USE.reset(years)
 
 
-def differences(tables: Tables) -> tuple[str, ...]:
-    """Where the tables part from the program's own, by day and by year; () where they agree.
+def differences(tables: Tables) -> tuple[tuple[str, str], ...]:
+    """(file, what) wherever the tables contradict the program's own, by day and by year.
 
     A table that ends earlier or later than the program's is not one that contradicts it.
     """
@@ -145,23 +146,29 @@ def differences(tables: Tables) -> tuple[str, ...]:
     last = min(tables.fixings[-1].fixed_on, lpr.LAST_FIXING)
     days = {row.fixed_on: row for row in tables.fixings}
     found = [
-        f"the fixing of {day}"
+        (FIXINGS, f"the fixing of {day}")
         for day in sorted({*own, *days})
         if day <= last and own.get(day) != days.get(day)
     ]
-    years = sorted(set(OWN.years).intersection(tables.years))
-    found += [f"the working days of {year}" for year in years if not _alike(tables, year)]
+    for year in sorted(set(OWN.years).intersection(tables.years)):
+        ours, given = OWN.years[year], tables.years[year]
+        parted = (ours.off ^ given.off) | (ours.worked ^ given.worked)
+        found += [(CALENDAR, f"the working day or day off {day}") for day in sorted(parted)]
     return tuple(found)
+
+
+def beyond(tables: Tables) -> tuple[str, ...]:
+    """What the tables say that the program's own cannot confirm: later fixings, other years."""
+    later = [row.fixed_on for row in tables.fixings if row.fixed_on > lpr.LAST_FIXING]
+    return (
+        *(f"the fixing of {day}" for day in later),
+        *(f"the working days of {year}" for year in sorted(set(tables.years) - set(OWN.years))),
+    )
 
 
 def digest(document: object) -> str:
     """SHA-256 in hex of a document's canonical bytes."""
     return sha256(canonical(document)).hexdigest()
-
-
-def _alike(tables: Tables, year: int) -> bool:
-    own, given = OWN.years[year], tables.years[year]
-    return (own.off, own.worked) == (given.off, given.worked)
 
 
 def _arrangement(year: _Year) -> Arrangement:

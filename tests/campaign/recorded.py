@@ -84,8 +84,9 @@ class Recording:
         self.figures: Counter[str] = Counter()
         self.said: Any = None
         self.at = 0
-        # Recorded times must be within five minutes of the server's clock.
-        self.begun = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=240)
+        # Recorded times must be within five minutes of the server's clock, and stay ahead of it: a
+        # pending that is over by the clock is over, whatever time was recorded.
+        self.begun = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=30)
         self._seen_by = seen_by
         self._asker = Asker(self.dice, joint=self.is_joint, twisted=0.08 if self.is_joint else 0)
         self._salt = secrets.token_bytes(32)

@@ -456,13 +456,54 @@ def altered() -> published.Tables:
     return replace(published.OWN, fixings=rows)
 
 
-def test_an_altered_fixing_is_found_where_the_first_rate_rests_on_it():
-    of = lived(until="2024-03-20")
+def test_a_fixing_that_contradicts_the_programs_makes_the_answer_no():
+    """Also where the facility was booked by it, so that everything follows from the table."""
+    with published.using(altered()):
+        of = lived(until="2024-03-20")
     document = judged(bundled(of, altered()), None)
-    assert document["first_wrong"]["index"] == index_of(of, "rate:d1:2024-03-18")
-    assert any(
-        "other in the bundle" in line and "2024-02-20" in line for line in document["checked"]
+    assert not document["verified"]
+    assert document["first_wrong"] == {
+        "why": "the fixing of 2024-02-20 is another than this program's",
+        "file": "reference/lpr.json",
+    }
+    assert not document["reperformed"]
+
+
+def test_a_fixing_left_out_contradicts_the_programs():
+    rows = tuple(row for row in lpr.FIXINGS if row.fixed_on != date(2024, 2, 20))
+    document = judged(bundled(TRUE, replace(published.OWN, fixings=rows)), None)
+    assert not document["verified"]
+    assert "2024-02-20" in document["first_wrong"]["why"]
+
+
+def test_a_working_day_that_contradicts_the_programs_makes_the_answer_no():
+    year = published.OWN.years[2024]
+    moved = replace(year, off=year.off | {date(2024, 3, 20)})
+    tables = replace(published.OWN, years={**published.OWN.years, 2024: moved})
+    document = judged(bundled(TRUE, tables), None)
+    assert not document["verified"]
+    assert document["first_wrong"]["file"] == "reference/calendar.json"
+    assert "2024-03-20" in document["first_wrong"]["why"]
+
+
+def test_what_the_program_cannot_know_is_used_and_told():
+    later = lpr.FIXINGS[-1].fixed_on.replace(year=lpr.FIXINGS[-1].fixed_on.year + 1)
+    last = replace(lpr.FIXINGS[-1], fixed_on=later)
+    year = replace(published.OWN.years[2024], year=2099, off=frozenset(), worked=frozenset())
+    tables = published.Tables(
+        fixings=(*lpr.FIXINGS, last), years={**published.OWN.years, 2099: year}
     )
+    document = judged(bundled(TRUE, tables), None)
+    assert document["verified"]
+    assert document["reperformed"]
+    told = "unknown to this program, and used as the bundle has it: "
+    assert f"{told}the fixing of {later}" in document["checked"]
+    assert f"{told}the working days of 2099" in document["checked"]
+    assert "fixings in the bundle equal the program's: 85" in document["checked"]
+    shorter = replace(published.OWN, fixings=lpr.FIXINGS[:-1])
+    document = judged(bundled(TRUE, shorter), None)
+    assert document["verified"]
+    assert "fixings in the bundle equal the program's: 84" in document["checked"]
 
 
 def test_rates_are_taken_from_the_given_table_and_only_while_it_is_given():
