@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger import merkle, seals, store_audit, store_guards
+from ledger import merkle, seals, store_audit, store_audit_accruals, store_guards
 from ledger.documents import convert
 from ledger.entries import Account
 from ledger.errors import WrongInput
@@ -69,8 +69,9 @@ def checks(
         ),
         Check(
             "I3",
-            "accounts and entries: stored balances, the running ones too, are sums of the entries, "
-            "and books count their accounts",
+            "accounts, entries and accruals: stored balances, the running ones too, are sums of "
+            "the entries; books count their accounts; standing accruals are what their leaves and "
+            "nights make them",
             _folded,
         ),
         _guarded(others, schemas),
@@ -128,7 +129,7 @@ async def _trial(conn: AsyncConnection, seen: Seen) -> None:
 
 
 async def _folded(conn: AsyncConnection, seen: Seen) -> None:
-    for table in ("ledger.account", "ledger.entry"):
+    for table in ("ledger.account", "ledger.entry", "ledger.accrual"):
         seen.looked_at += await store_audit.rows_of(conn, table=table)
     for row in await store_audit.wrong_running_balances(conn):
         seen.offence(
@@ -139,6 +140,23 @@ async def _folded(conn: AsyncConnection, seen: Seen) -> None:
         seen.offence(f"{row.book_id}: {name} comes to {row.due}, not {row.stands}")
     for row in await store_audit.miscounted_accounts(conn):
         seen.offence(f"{row.book_id}: {row.due} accounts are there, {row.stands} on record")
+    for row in await store_audit_accruals.accruals_unlike_leaves(conn):
+        seen.offence(f"{row.book_id}: accrual {row.accrual}: {accrual_flaw(row.due, row.stands)}")
+    for row in await store_audit_accruals.accrued_unlike_accruals(conn):
+        seen.offence(
+            f"{row.book_id}: account {row.account_no}: accruals come to {row.due}, and "
+            f"{row.stands} was posted"
+        )
+
+
+def accrual_flaw(due: dict[str, Any] | None, stands: dict[str, Any] | None) -> str:
+    """What parts an accrual, column by column, from what its leaves make it."""
+    if due is None:
+        return "no leaf sets it"
+    if stands is None:
+        return "a leaf sets it, and it is not there"
+    parted = [name for name in due if due[name] != stands[name]]
+    return "; ".join(f"{name} comes to {due[name]}, not {stands[name]}" for name in parted)
 
 
 async def _refused(conn: AsyncConnection, seen: Seen) -> None:

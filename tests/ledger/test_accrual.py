@@ -10,15 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
 
+from api import auditing
 from api.database import SERVICE, Database, Standing
-from ledger import accrual, accrual_service, leaves, merkle, store
+from ledger import accrual, accrual_service, leaves, merkle, store, store_audit_accruals
 from ledger import service as ledger
 from ledger.accrual import AccrualConflict, Accrued, NoSuchAccrual, Terms
 from ledger.entries import Account, Entry
 from ledger.errors import NotAllowed, WrongInput
 from ledger.journal import AccountTerms
 from ledger.leaves import Actor, Leaf
+from tests.invariants import fresh_guards
+from tests.ledger.recorded_story import LOG, altered
 
 DAY = date(2024, 3, 1)
 OWNER = "bank-a"
@@ -257,8 +262,11 @@ async def test_the_set_based_run_equals_the_pure_rule_fen_for_fen_and_byte_for_b
     await holds(house_book)
 
 
-async def holds(database: Database) -> None:
-    """Running balances, and every row of leaves and entries, say what the bytes say."""
+async def holds(database: Database, *, follows: bool = True) -> None:
+    """Running balances, and every row of leaves and entries, say what the bytes say.
+
+    follows  whether the accruals were set by leaves
+    """
     async with database.transaction(SERVICE) as conn:
         await conn.execute(text("SELECT set_config('role', 'liandai_auditor', true)"))
         from ledger import store_audit
@@ -266,6 +274,9 @@ async def holds(database: Database) -> None:
         assert not await store_audit.wrong_running_balances(conn)
         assert not await store_audit.wrong_balances(conn)
         assert not await store_audit.unbalanced(conn)
+        if follows:
+            assert not await store_audit_accruals.accruals_unlike_leaves(conn)
+            assert not await store_audit_accruals.accrued_unlike_accruals(conn)
 
 
 async def test_many_accruals_take_as_many_leaves_as_they_need(house_book: Database) -> None:
@@ -294,7 +305,7 @@ async def test_many_accruals_take_as_many_leaves_as_they_need(house_book: Databa
         )
     assert await next_morning(house_book, DAY + timedelta(days=1), command="accrual:x") == 3
     assert await next_morning(house_book, DAY + timedelta(days=1), command="accrual:y") == 0
-    await holds(house_book)
+    await holds(house_book, follows=False)
 
 
 async def test_a_rate_alters_from_the_open_day_on_and_nothing_else_does(
@@ -326,6 +337,43 @@ async def test_a_rate_alters_from_the_open_day_on_and_nothing_else_does(
             await accrual_service.end_accrual(
                 conn, book=BOOK, accrual="loan-1", command="e", actor=ACTOR, now=datetime.now(UTC)
             )
+    await holds(house_book)
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("UPDATE ledger.accrual SET units = units + 1", "loan-1: units comes to"),
+        ("UPDATE ledger.accrual SET posted_minor = posted_minor + 1", "posted_minor comes to 5,"),
+        ("UPDATE ledger.accrual SET through = through + 1", "through comes to 2024-03-02"),
+        ("UPDATE ledger.accrual SET rate_ppm = 1", "rate_ppm comes to 500000, not 1"),
+        ("UPDATE ledger.accrual SET year_days = 365", "year_days comes to 360, not 365"),
+        ("UPDATE ledger.accrual SET base_no = debit_no", "base_no comes to"),
+        ("UPDATE ledger.accrual SET is_ended = true", "is_ended comes to False, not True"),
+        ("UPDATE ledger.accrual SET accrual_no = 7", "accrual_no comes to 0, not 7"),
+        ("UPDATE ledger.accrual SET accrual = 'other'", "accrual other: no leaf sets it"),
+        ("DELETE FROM ledger.accrual", "accruals come to 0, and 5 was posted"),
+        ("DELETE FROM ledger.accrual", "loan-1: a leaf sets it, and it is not there"),
+    ],
+)
+async def test_an_accrual_altered_by_hand_is_named_by_the_audit(
+    house_book: Database, statement: str, named: str
+) -> None:
+    entries = [
+        Entry(own("loan.principal", "loan-1"), 3600),
+        Entry(own("loan.interest", "loan-1"), 1),
+    ]
+    await post(house_book, (*entries, Entry(own("income"), -3601)), day=DAY)
+    await set_to(house_book, terms(rate_ppm=500_000), name="set:1")
+    assert await next_morning(house_book, DAY + timedelta(days=1), command="a:1") == 1
+    superuser = create_async_engine(house_book._engine.url, poolclass=NullPool)
+    async with altered(superuser, statement) as conn:
+        guards = await fresh_guards(house_book)
+        found = await auditing.holdings(conn, log=LOG, on_record=str(LOG), guards=guards)
+    await superuser.dispose()
+    (folded,) = [one for one in found if one.name == "I3"]
+    assert not folded.holds
+    assert any(named in line for line in folded.broken), folded.broken
 
 
 async def test_an_account_an_accrual_posts_to_has_no_limit(house_book: Database) -> None:
