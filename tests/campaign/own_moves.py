@@ -92,6 +92,8 @@ def own_move(dice: Random, asker: Asker, model: Model, name: str, *, at: int) ->
             flaw = WRONG if is_loose else None
     if dice.random() < FLAWED:
         move, foreign, flaw = _flawed(dice, move, model, flaw)
+    if foreign is None and isinstance(move, Declare) and not is_formed(ask):
+        foreign = WRONG  # terms that no account could be held to
     if foreign is None and flaw is None and not (is_formed(ask) and is_whole(ask)):
         flaw = WRONG
     return OwnMove(move, ask, foreign, flaw)

@@ -75,13 +75,15 @@ def test_every_action_has_roles_and_every_role_has_an_action() -> None:
     assert set(ROLES_OF) == set(get_args(InstitutionKind))
 
 
-def test_an_auditor_reads_and_writes_nothing() -> None:
+def test_an_auditor_reads_and_writes_nothing_but_names_its_own_queries() -> None:
     assert {action for action in MAY if may("auditor", action)} == {
         "see-reads",
         "read-negotiation",
         "read-ledger",
         "read-records",
         "export-bundle",
+        "read-reconciliation",
+        "save-query",
     }
 
 
