@@ -97,7 +97,9 @@ class Replay:
     """
 
     def __init__(self, book: str, *, salt: bytes, keys: signatures.Keys) -> None:
-        self.book, self.keys = book, keys
+        self.book = book
+        self._registered = dict(keys) if book == REGISTRY else {}
+        self.keys: signatures.Keys = self._registered if book == REGISTRY else keys
         self.journal = Journal()
         self.heads: defaultdict[str, list[tuple[int, notes.Head]]] = defaultdict(list)
         self.checked: Counter[str] = Counter()
@@ -215,7 +217,7 @@ class Replay:
         fact: signatures.KeyRegistered | signatures.KeyRevoked = msgspec.convert(
             leaf.subject, signatures.KeyRegistered | signatures.KeyRevoked
         )
-        self.keys = signatures.evolve_keys(self.keys, fact, at=leaf.recorded_at)
+        self._registered[fact.key] = signatures.evolve_key(self.keys, fact, at=leaf.recorded_at)
         self.checked["keys registered or revoked"] += 1
 
     def _take_statements(self, leaf: StoredLeaf) -> None:

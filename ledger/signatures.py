@@ -209,24 +209,24 @@ Keys = Mapping[str, RegisteredKey]
 """Every key ever registered, by `key_id`."""
 
 
-def evolve_keys(keys: Keys, fact: KeyRegistered | KeyRevoked, *, at: datetime) -> Keys:
-    """The keys after one fact of the registry; a key id is registered once for ever.
+def evolve_key(keys: Keys, fact: KeyRegistered | KeyRevoked, *, at: datetime) -> RegisteredKey:
+    """The fact's key after it, which is all that a fact of the registry changes.
 
+    One look into the keys, however many there are; a key id is registered once for ever.
     Raises WrongInput for a flawed key, a wrong or used id, or a revocation of what is not live.
     """
     known = keys.get(fact.key)
     if isinstance(fact, KeyRevoked):
         if known is None or known.until is not None or known.institution != fact.institution:
             raise WrongInput("$.key", f"a live key of {fact.institution}, not {fact.key}")
-        return {**keys, fact.key: msgspec.structs.replace(known, until=at)}
+        return msgspec.structs.replace(known, until=at)
     public = decode_base64(fact.public_key, size=PUBLIC_SIZE, place="$.public_key")
     check_public_key(public, place="$.public_key")
     if fact.key != key_id(public):
         raise WrongInput("$.key", f"{key_id(public)}, the id of the public key")
     if known is not None:
         raise WrongInput("$.key", "a key that was never registered before")
-    registered = RegisteredKey(institution=fact.institution, public=public, since=at, until=None)
-    return {**keys, fact.key: registered}
+    return RegisteredKey(institution=fact.institution, public=public, since=at, until=None)
 
 
 def check_statement(statement: Statement, *, keys: Keys, at: datetime) -> None:

@@ -193,7 +193,7 @@ async def register_key(work: Registration, *, institution: str, public_key: str)
     known = await keys(work.conn)
     if fact.key in known:
         raise AlreadyRegistered("this key was registered before", key=fact.key)
-    signatures.evolve_keys(known, fact, at=work.now)
+    signatures.evolve_key(known, fact, at=work.now)
     await store.add_key(
         work.conn,
         key=fact.key,

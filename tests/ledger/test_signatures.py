@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from ledger import signatures
 from ledger.errors import WrongInput
+from ledger.replay import Replay
 from ledger.signatures import KeyInMemory, KeyRegistered, KeyRevoked
+from tests.ledger.installation import Installation
 
 HZBANK = KeyInMemory(bytes([1]) * 32)
 CIB = KeyInMemory(bytes([2]) * 32)
@@ -168,6 +170,10 @@ def revoked(signer=HZBANK, institution="hzbank"):
     return KeyRevoked(institution=institution, key=signatures.key_id(signer.public))
 
 
+def evolved(keys, fact, *, at):
+    return {**keys, fact.key: signatures.evolve_key(keys, fact, at=at)}
+
+
 @pytest.mark.parametrize(
     ("moment", "is_live"),
     [
@@ -179,8 +185,8 @@ def revoked(signer=HZBANK, institution="hzbank"):
     ids=["just before it is registered", "when it is", "just before it is revoked", "when it is"],
 )
 def test_a_key_speaks_from_registration_up_to_revocation(moment, is_live):
-    keys = signatures.evolve_keys({}, registered(), at=NOON)
-    keys = signatures.evolve_keys(keys, revoked(), at=NOON + timedelta(days=1))
+    keys = evolved({}, registered(), at=NOON)
+    keys = evolved(keys, revoked(), at=NOON + timedelta(days=1))
     statement = signatures.sign_statement(kind="vote", body=BODY, by="hzbank", signer=HZBANK)
     if is_live:
         signatures.check_statement(statement, keys=keys, at=NOON + moment)
@@ -190,14 +196,14 @@ def test_a_key_speaks_from_registration_up_to_revocation(moment, is_live):
 
 
 def test_a_key_speaks_for_its_own_institution_only():
-    keys = signatures.evolve_keys({}, registered(), at=NOON)
+    keys = evolved({}, registered(), at=NOON)
     statement = signatures.sign_statement(kind="vote", body=BODY, by="cib", signer=HZBANK)
     with pytest.raises(WrongInput, match="registered key of cib"):
         signatures.check_statement(statement, keys=keys, at=NOON)
 
 
 def test_a_bad_signature_of_a_live_key_is_refused():
-    keys = signatures.evolve_keys({}, registered(), at=NOON)
+    keys = evolved({}, registered(), at=NOON)
     statement = signatures.sign_statement(kind="vote", body=BODY, by="hzbank", signer=HZBANK)
     changed = statement.__class__(**{**fields(statement), "body": {}})
     with pytest.raises(WrongInput, match="signature"):
@@ -232,9 +238,54 @@ def test_an_impossible_key_event_is_refused(case):
     before, event = IMPOSSIBLE[case]
     keys = {}
     for fact in before:
-        keys = signatures.evolve_keys(keys, fact, at=NOON)
+        keys = evolved(keys, fact, at=NOON)
     with pytest.raises(WrongInput):
-        signatures.evolve_keys(keys, event, at=NOON)
+        signatures.evolve_key(keys, event, at=NOON)
+
+
+class Counted(dict):
+    """Keys that count how often one of them, and how often all of them, are looked at."""
+
+    looks = walks = 0
+
+    def get(self, *asked):
+        self.looks += 1
+        return super().get(*asked)
+
+    def __getitem__(self, key):
+        self.looks += 1
+        return super().__getitem__(key)
+
+    def __iter__(self):
+        self.walks += 1
+        return super().__iter__()
+
+    def keys(self):
+        self.walks += 1
+        return super().keys()
+
+
+def test_a_key_event_looks_at_its_own_key_whatever_stands_beside_it():
+    other = evolved({}, registered(), at=NOON)[registered().key]
+    keys = Counted({f"{number:016x}": other for number in range(1_000)})
+    keys[registered().key] = signatures.evolve_key(keys, registered(), at=NOON)
+    keys[registered().key] = signatures.evolve_key(keys, revoked(), at=NOON)
+    assert (keys.looks, keys.walks) == (2, 0)
+
+
+def test_a_registry_is_replayed_into_one_map_and_no_other_book_copies_it():
+    of = Installation()
+    for number in range(20):
+        of.register(f"bank-{number}")
+        of.revoke(f"bank-{number}")
+    replay = Replay("registry", salt=bytes(32), keys={})
+    kept = replay.keys
+    for raw in of.books["registry"]:
+        replay.take(raw)
+        assert replay.keys is kept
+    assert len(kept) == 20
+    assert all(key.until is not None for key in kept.values())
+    assert Replay("fac-1", salt=bytes(32), keys=kept).keys is kept
 
 
 # ---- base64
