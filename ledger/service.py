@@ -286,11 +286,11 @@ async def balances(conn: AsyncConnection, *, book: str, wanted: Mapping[str, Any
 
     wanted  filters of `ledger.wanted` by name; known_size (positions below it; all where left out)
     """
+    size, filters = _known_and_wanted(wanted)
     rows: Sequence[store.Found]
     if store_asof.answers(wanted):
         rows = await store_asof.balances(conn, book=book, wanted=wanted)
     else:
-        size, filters = _known_and_wanted(wanted)
         rows = await store_queries.balances(conn, book=book, size=size, wanted=filters)
     return [
         Balance(

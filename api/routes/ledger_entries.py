@@ -5,6 +5,7 @@ the log size and the published head it is true under, so the same question asked
 the same.
 """
 
+from collections import Counter
 from datetime import date
 
 import msgspec
@@ -16,8 +17,8 @@ from api.desk import AtDesk
 from api.identity import may
 from api.routes.ledger_filters import AtFilters, books_of, provide_account, provide_filters
 from ledger import known, listings, statements
+from ledger import service as ledger
 from ledger.statements import By, Period
-from ledger.wanted import Wanted
 
 TAGS = ["ledger"]
 
@@ -137,35 +138,40 @@ async def balances(
 
     For a fixed pair of dates and size the answer never changes.
     """
-    wanted = Wanted(
-        party=party,
-        code=code,
-        counterparty=counterparty,
-        ref=ref,
-        currency=currency,
-        value_until=value_until,
-        booking_until=booking_until,
-    )
+    wanted = {
+        "party": party,
+        "code": code,
+        "counterparty": counterparty,
+        "ref": ref,
+        "currency": currency,
+        "value_until": value_until,
+        "booking_until": booking_until,
+    }
 
     async def question(conn: AsyncConnection) -> Balances:
         at = await known.in_book(conn, book=book, known_size=known_size, known_on=known_on)
-        found = await statements.trial_balance(conn, at=at, filters=wanted)
+        found = await ledger.balances(
+            conn, book=book, wanted={**wanted, "known_size": at.known_size}
+        )
+        sums: Counter[str] = Counter()
+        for one in found:
+            sums[one.account.currency] += one.balance_minor
         return Balances(
             book=book,
             known_size=at.known_size,
             checkpoint=at.checkpoint,
             balances=[
                 BalanceLine(
-                    party=line.party,
-                    code=line.code,
-                    counterparty=line.counterparty,
-                    ref=line.ref,
-                    currency=line.currency,
-                    balance_minor=line.balance_minor,
+                    party=one.account.party,
+                    code=one.account.code,
+                    counterparty=one.account.counterparty,
+                    ref=one.account.ref,
+                    currency=one.account.currency,
+                    balance_minor=one.balance_minor,
                 )
-                for line in found.lines
+                for one in found
             ],
-            sums_minor={one.currency: one.net_minor for one in found.sums},
+            sums_minor=dict(sorted(sums.items())),
         )
 
     return await desk.ask(question)
