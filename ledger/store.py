@@ -163,28 +163,25 @@ async def append(conn: AsyncConnection, *, book: str, leaves: Sequence[bytes]) -
 
 
 async def hold_each(driver: Driver, *, books: Sequence[str]) -> list[tuple[str, date, int]]:
-    """(book, open day, size) of every book, held in the order given."""
+    """(book, open day, size) of every book, held in the order of their ids."""
     async with refusals():
         rows = await driver.fetch(
-            "SELECT b.book, h.open_day, h.size FROM unnest($1::text[]) AS b(book) "
-            "CROSS JOIN LATERAL ledger.hold(b.book) AS h",
-            list(books),
+            "SELECT book, open_day, size FROM ledger.hold_each($1)", list(books)
         )
     return [tuple(row) for row in rows]
 
 
 async def append_each(driver: Driver, *, leaves: Mapping[str, Sequence[bytes]]) -> dict[str, int]:
     """The first position by book of leaves appended to several books in one statement."""
-    pairs = [(book, raw) for book, raws in leaves.items() for raw in raws]
+    books = sorted(leaves)
     async with refusals():
-        rows = await driver.fetch(
-            "SELECT w.book, ledger.append(w.book, array_agg(w.raw ORDER BY w.nth)) "
-            "FROM unnest($1::text[], $2::bytea[]) WITH ORDINALITY AS w(book, raw, nth) "
-            "GROUP BY w.book",
-            [book for book, _ in pairs],
-            [raw for _, raw in pairs],
+        firsts = await driver.fetchval(
+            "SELECT ledger.append_each($1, $2, $3)",
+            books,
+            [len(leaves[book]) for book in books],
+            [raw for book in books for raw in leaves[book]],
         )
-    return dict(tuple(row) for row in rows)
+    return dict(zip(books, firsts, strict=True))
 
 
 async def open_next_day(conn: AsyncConnection, *, book: str, day: date) -> None:
