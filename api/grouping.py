@@ -9,13 +9,14 @@ connection: the postings of that transaction go back to the desk, which answers 
 own key. So every answer is the desk's, and an error is met where it can be told.
 
     phase                       round trips, however many postings
-    begin, speak for            2
+    begin, speak for            1
     claim the keys              1
     hold, append                2      see `ledger.house`
     keep the answers, commit    2
 """
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
@@ -31,9 +32,9 @@ MOST = 128
 """How many postings one transaction takes: those after them must not wait long."""
 
 
-LINGER_SECONDS = 0.002
-"""How long the next transaction waits after a shared one: who was answered together is about to ask
-again together. Whoever posts alone never waits."""
+LINGER_SECONDS = 0.02
+"""The longest that a transaction waits for those answered by the one before: they are about to ask
+again together. It never waits longer than that one took, and whoever posts alone never waits."""
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -50,6 +51,13 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     settled: asyncio.Future[bytes | None]
 
 
+class Lingering(msgspec.Struct, frozen=True):
+    """A transaction that waits for so many postings; they are there once `gathered` is set."""
+
+    postings: int
+    gathered: asyncio.Event
+
+
 class Grouping:
     """The waiting postings of one process, by the standing they are asked under."""
 
@@ -57,6 +65,7 @@ class Grouping:
         self._database = database
         self._waiting: defaultdict[Standing, list[Waiting]] = defaultdict(list)
         self._serving: dict[Standing, asyncio.Task[None]] = {}
+        self._lingering: dict[Standing, Lingering] = {}
 
     async def post(
         self,
@@ -83,9 +92,13 @@ class Grouping:
             answer=answer,
             settled=asyncio.get_running_loop().create_future(),
         )
-        self._waiting[standing].append(one)
+        waiting = self._waiting[standing]
+        waiting.append(one)
         if standing not in self._serving:
             self._serving[standing] = asyncio.create_task(self._serve(standing))
+        lingering = self._lingering.get(standing)
+        if lingering is not None and len(waiting) >= lingering.postings:
+            lingering.gathered.set()
         return await one.settled
 
     async def _serve(self, standing: Standing) -> None:
@@ -94,11 +107,27 @@ class Grouping:
             while waiting := self._waiting.pop(standing, None):
                 if len(waiting) > MOST:
                     self._waiting[standing] = waiting[MOST:]
+                begun = time.monotonic()
                 await self._settle(standing, waiting[:MOST])
-                if len(waiting) > 1:
-                    await asyncio.sleep(LINGER_SECONDS)
+                took = time.monotonic() - begun
+                await self._linger(standing, answered=min(len(waiting), MOST), at_most=took)
         finally:
             del self._serving[standing]
+
+    async def _linger(self, standing: Standing, *, answered: int, at_most: float) -> None:
+        """Those who wait by now wait together with those just answered, should they ask again."""
+        waiting = len(self._waiting.get(standing, ()))
+        if answered + waiting == 1 or waiting >= MOST:
+            return
+        lingering = Lingering(min(answered + waiting, MOST), asyncio.Event())
+        self._lingering[standing] = lingering
+        try:
+            async with asyncio.timeout(min(at_most, LINGER_SECONDS)):
+                await lingering.gathered.wait()
+        except TimeoutError:
+            pass
+        finally:
+            del self._lingering[standing]
 
     async def _settle(self, standing: Standing, group: Sequence[Waiting]) -> None:
         answers: dict[Waiting, bytes] = {}
