@@ -6,7 +6,6 @@ alone. What is signed is bound to hashes of exactly what was agreed.
 
 import secrets
 from datetime import date
-from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -16,21 +15,15 @@ from ledger import service as ledger
 from ledger.errors import NotAllowed
 from negotiation import service, termsheet
 from negotiation.agreement import decision_body
-from negotiation.facts import LogReference, PackUsed, RuleFinding
+from negotiation.facts import LogReference
 from negotiation.moves import CheckRules, DrawTermSheet, RecordFacility
 from negotiation.refusals import WrongPhase
+from negotiation.rule_checks import findings_for, packs_for
 from negotiation.service import Work
 from negotiation.state import Negotiation, Phase, signatories
 from syndicate.facility import service as facilities
 from syndicate.facility.terms import FacilityTerms
 from syndicate.parties import service as parties
-from syndicate.rules import cn_large_exposure, cn_syndicated, engine
-from syndicate.rules.cn_large_exposure import ExposureFacts
-from syndicate.rules.finding import Finding
-from syndicate.rules.syndicate_facts import Member, SyndicateFacts
-
-SYNDICATED = "cn-syndicated"
-LARGE_EXPOSURE = "cn-large-exposure"
 
 # ---- rules
 
@@ -45,68 +38,16 @@ async def check_rules(work: Work, *, negotiation: str) -> Negotiation:
     state, bank, on = table.state, work.actor.institution, table.held.open_day
     if state.clearing is None:
         raise WrongPhase("the book has not cleared yet", phase=state.phase)
-    allocation = state.clearing.allocation
-    packs = [PackUsed(pack=LARGE_EXPOSURE, on=on)]
-    found = [
-        _rule_finding(LARGE_EXPOSURE, finding, private=True)
-        for finding in await _own_exposure(work.conn, bank, allocation.get(bank, 0), on=on)
-    ]
-    if bank == state.mandate.lead:
-        packs.insert(0, PackUsed(pack=SYNDICATED, on=on))
-        found = [
-            *(
-                _rule_finding(SYNDICATED, finding, private=False)
-                for finding in _syndicate(state, on=on)
-            ),
-            *found,
-        ]
-    return await service.make(
-        work, table, CheckRules(by=bank, packs=tuple(packs), findings=tuple(found))
+    figures = await parties.capital(work.conn, institution=bank, on=on)
+    found = findings_for(
+        state,
+        bank,
+        net_capital_minor=figures.net_capital_minor,
+        tier1_minor=figures.tier1_minor,
+        on=on,
     )
-
-
-def _syndicate(state: Negotiation, *, on: date) -> list[Finding]:
-    assert state.clearing is not None, "checked by the caller"
-    allocation = state.clearing.allocation
-    facts = SyndicateFacts(
-        total=Fraction(sum(allocation.values()), 100),
-        members=tuple(
-            Member(
-                id=bank,
-                role="lead" if bank == state.mandate.lead else "participant",
-                commitment=Fraction(held, 100),
-            )
-            for bank, held in allocation.items()
-        ),
-    )
-    return engine.findings(cn_syndicated.PACK, on, facts)
-
-
-async def _own_exposure(
-    conn: AsyncConnection, bank: str, holding_minor: int, *, on: date
-) -> list[Finding]:
-    figures = await parties.capital(conn, institution=bank, on=on)
-    facts = ExposureFacts(
-        net_capital=Fraction(figures.net_capital_minor, 100),
-        tier1=Fraction(figures.tier1_minor, 100),
-        loan_balance=Fraction(holding_minor, 100),
-        exposure=Fraction(holding_minor, 100),
-        counterparty="corporate",
-    )
-    return engine.findings(cn_large_exposure.PACK, on, facts)
-
-
-def _rule_finding(pack: str, finding: Finding, *, private: bool) -> RuleFinding:
-    return RuleFinding(
-        pack=pack,
-        rule=finding.rule,
-        outcome=finding.outcome,
-        severity=finding.severity,
-        value=None if private else finding.value,
-        limit=finding.limit,
-        source=finding.source,
-        effective_from=finding.effective_from,
-    )
+    packs = packs_for(state, bank, on=on)
+    return await service.make(work, table, CheckRules(by=bank, packs=packs, findings=found))
 
 
 # ---- agreement

@@ -100,8 +100,20 @@ def book_of(
         )
         if (own.bank, own.version, opened) != (bank, placed.version, placed.quote_hash):
             raise StaleAgreement(f"the quote of {bank} is not the one on record", bank=bank)
+    standing = {
+        bank: replace(quotes[bank].quote, headroom_minor=headroom.get(bank))
+        for bank in state.seats
+        if bank in quotes
+    }
+    answer = book_with(state, standing, on=on)
+    check_book(answer, place="$")
+    return answer
+
+
+def book_with(state: Negotiation, quotes: Mapping[str, Quote], *, on: date) -> Book:
+    """The clearing engine's book of these quotes, whether or not they are those on record."""
     terms = agreed_terms(state)
-    answer = Book(
+    return Book(
         currency=terms.currency,
         target_minor=terms.target_minor,
         lot_minor=terms.lot_minor,
@@ -109,15 +121,9 @@ def book_of(
         co_leads=(),
         seats=state.seats,
         date=on,
-        rules=book.rules,
-        quotes={
-            bank: replace(quotes[bank].quote, headroom_minor=headroom.get(bank))
-            for bank in state.seats
-            if bank in quotes
-        },
+        rules=_open_book(state).rules,
+        quotes=quotes,
     )
-    check_book(answer, place="$")
-    return answer
 
 
 def clear_book(state: Negotiation, book: Book, *, salt: bytes) -> ClearBook | FailBook:
