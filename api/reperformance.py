@@ -1,13 +1,13 @@
-"""Whether a bundle's facilities follow from their terms: the ledger's verdict, then each facility.
+"""Whether a bundle's deals follow from their terms: the ledger's verdict, then each book of a deal.
 
-`ledger.verify` says whether the log holds; here every facility book of a bundle that does is
-computed again (`syndicate.facility.reperform`), by the fixings and working days in the bundle, and
-held against the negotiation that formed it where that book is here too. A table that contradicts
-the program's own makes the answer no; one that goes further is used, and said to be. It adds up and
-judges nothing itself.
+`ledger.verify` says whether the log holds; of a bundle that does, every negotiation is computed
+again (`negotiation.reperform`), then every facility (`syndicate.facility.reperform`), by the
+fixings and working days in the bundle, and each facility is held against the negotiation it comes
+from. A table that contradicts the program's own makes the answer no; one that goes further is used,
+and said to be. It joins their answers and judges nothing itself.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ledger import bundle
@@ -17,8 +17,8 @@ from ledger.leaves import Leaf
 from ledger.notes import Policy
 from ledger.replay import read_leaf, stored_as_leaf
 from ledger.verify import NOT_COMPUTED, verify
-from syndicate.facility import facts
-from syndicate.facility.facts import FacilityFormed
+from negotiation import reperform as negotiation
+from negotiation.beside import is_negotiation
 from syndicate.facility.reperform import FORMED, Reperformed, reperform
 from syndicate.reference import lpr, published
 from syndicate.rules.engine import show
@@ -26,8 +26,6 @@ from syndicate.rules.packs import PACKS
 
 RULES = "rules.json"
 NOT_REPERFORMED = (
-    "what was chosen and not computed: that a draw, an alert, an event or evidence is true",
-    "that cash moved: a receiving bank's signed word is taken for it",
     "that the fixings and working days in the bundle are the published ones, beyond the program's",
     "readings of borrower data against consents: readings are no leaves of the log",
 )
@@ -39,7 +37,7 @@ def reference() -> dict[str, bytes]:
 
 
 def judged(files: Mapping[str, bytes], policy: Policy | None) -> dict[str, Any]:
-    """The answer of `liandai verify`: the ledger's verdict, and every facility computed again.
+    """The answer of `liandai verify`: the ledger's verdict, and every deal computed again.
 
     Raises BundleUnreadable where the files are no bundle.
     """
@@ -51,67 +49,44 @@ def judged(files: Mapping[str, bytes], policy: Policy | None) -> dict[str, Any]:
     given = bundle.attachments(files)
     books = {book: _leaves(files, book) for book in verdict.books}
     facilities = [book for book, leaves in books.items() if _is_facility(leaves)]
-    if not facilities:
+    if not facilities and not any(is_negotiation(leaves) for leaves in books.values()):
         return document
     try:
         tables = published.read(given)
     except LiandaiError as error:
-        document["expected_but_missing"].append(f"the tables to compute facilities by: {error}")
+        document["expected_but_missing"].append(f"the tables to compute deals by: {error}")
         return document
     contradiction = _contradiction(tables)
     if contradiction is not None:
         return document | {"verified": False, "first_wrong": contradiction}
     document["checked"] += _compared(tables, given)
+    not_computed: dict[str, None] = {}
     with published.using(tables):
-        for book in facilities:
-            found = reperform(books[book])
-            document["reperformed"][book] = {
-                "facts": found.facts,
-                "amounts": found.amounts,
-            }
+        for book, found in _computed(books, facilities):
+            if found.facts:
+                document["reperformed"][book] = {"facts": found.facts, "amounts": found.amounts}
             document["expected_but_missing"] += [f"{book}: {line}" for line in found.missing]
-            wrong = _first_wrong(book, found, books)
-            if wrong is not None:
-                document |= {"verified": False, "first_wrong": wrong}
-                return document
+            not_computed |= dict.fromkeys(found.not_computed)
+            if found.index is not None:
+                why = f"computed again: {found.why}"
+                wrong = {"why": why, "book": book, "index": found.index}
+                return document | {"verified": False, "first_wrong": wrong}
     document["not_proved"] = [
-        *(line for line in document["not_proved"] if line != NOT_COMPUTED),
+        *(line for line in document["not_proved"] if line != NOT_COMPUTED or not facilities),
+        *not_computed,
         *NOT_REPERFORMED,
     ]
     return document
 
 
-def _first_wrong(
-    book: str, found: Reperformed, books: Mapping[str, list[Leaf]]
-) -> dict[str, Any] | None:
-    if found.index is not None:
-        return {"why": f"computed again: {found.why}", "book": book, "index": found.index}
-    subjects = [leaf.subject for leaf in books[book]]
-    index = next(n for n, subject in enumerate(subjects) if subject.get("type") == FORMED)
-    formed = facts.fact_of(subjects[index])
-    assert isinstance(formed, FacilityFormed), "it was computed again"
-    for flaw in _against_negotiation(formed, books):
-        return {"why": flaw, "book": book, "index": index}
-    return None
-
-
-def _against_negotiation(formed: FacilityFormed, books: Mapping[str, list[Leaf]]) -> Iterator[str]:
-    """What parts the facility's terms from the sheet that the negotiation drew and had signed."""
-    for statement in formed.signatures:
-        name = statement.body.get("negotiation")
-        if not isinstance(name, str) or name not in books:
-            continue
-        said = [leaf.subject for leaf in books[name]]
-        drawn = [subject for subject in said if subject.get("type") == "TermSheetDrawn"]
-        if not drawn:
-            yield f"a term sheet drawn in {name}, before {statement.by} signed it"
-        elif (drawn[-1].get("term_sheet_hash"), drawn[-1].get("terms_hash")) != (
-            statement.body.get("term_sheet"),
-            formed.terms_hash,
-        ):
-            yield f"the terms of the sheet that {name} drew"
-        elif published.digest(drawn[-1].get("term_sheet")) != drawn[-1].get("term_sheet_hash"):
-            yield f"a term sheet in {name} that has its own digest"
+def _computed(
+    books: Mapping[str, list[Leaf]], facilities: Iterable[str]
+) -> Iterator[tuple[str, Reperformed]]:
+    """Every answer in turn, as the deal went: what was agreed, what came of it, that both fit."""
+    yield from negotiation.reperform(books).items()
+    for book in facilities:
+        yield book, reperform(books[book])
+    yield from negotiation.formed_as_agreed(books).items()
 
 
 def _leaves(files: Mapping[str, bytes], book: str) -> list[Leaf]:

@@ -174,7 +174,7 @@ class Audit:
             self.stage.line(f"  ✓ {checked}")
         for book, again in verdict["reperformed"].items():
             count = sum(again["facts"].values())
-            self.stage.line(f"  ✓ 重算 computed again: {book}, {count} facts from its terms")
+            self.stage.line(f"  ✓ 重算 computed again: {book}, {count} facts")
         for missing in verdict["expected_but_missing"]:
             self.stage.line(f"  缺 missing: {missing}")
         self.stage.line("不能证明的 what this does not prove:")

@@ -51,22 +51,30 @@ from syndicate.facility.state import FacilityState, evolve
 FORMED = "FacilityFormed"
 """The type of the subject that a facility's log begins with."""
 
+CHOSEN = (
+    "what was chosen and not computed: that a draw, an alert, an event or evidence is true",
+    "that cash moved: a receiving bank's signed word is taken for it",
+)
+"""What is taken from a facility's log as it stands there."""
+
 OF_A_DAY = (InterestAccrued, RateFixed, InstalmentDue, MarkedOverdue, Classified)
 """Facts that no command brings: the days do."""
 
 
 class Reperformed(msgspec.Struct, frozen=True, kw_only=True):
-    """One facility computed again.
+    """One book computed again.
 
-    facts     how many of each kind follow from those before them
-    amounts   how many single amounts were derived again and are the recorded ones
-    missing   what should have been recorded by now and is not
-    index     of the first leaf that does not follow, None where all do; `why` says what would
+    facts         how many of each kind follow from those before them
+    amounts       how many single amounts were derived again and are the recorded ones
+    missing       what should have been recorded by now and is not
+    not_computed  what was taken as it stands, as the leaves do not hold what it follows from
+    index         of the first leaf that does not follow, None where all do; `why` says what would
     """
 
     facts: dict[str, int]
     amounts: int
     missing: tuple[str, ...]
+    not_computed: tuple[str, ...]
     index: int | None
     why: str | None
 
@@ -116,6 +124,7 @@ class _Run:
             facts=dict(self.counted),
             amounts=self.amounts,
             missing=(*self.missing, *open_ends),
+            not_computed=CHOSEN,
             index=index,
             why=why,
         )
@@ -155,13 +164,15 @@ class _Run:
         self.noted[facts.name_of(said)] = leaf.leaf_id
         self.state = evolve(self.state, said)
         self.counted[type(said).__name__] += 1
-        self.amounts += _amounts_in(leaf.subject)
+        self.amounts += amounts_in(leaf.subject)
 
     def _brought(self, said: Fact, leaf: Leaf) -> tuple[Fact, ...]:
         """What must stand in the log from here on, given the choices of the fact."""
         if isinstance(said, FacilityFormed):
             if self.state is not None:
                 raise Differs("$.subject", "no second forming of a facility")
+            if said.terms.facility != leaf.book:
+                raise Differs("$.subject.terms.facility", leaf.book)
             life.check_signed_by_all(said)
             return (life.decide_form(said.terms, signatures=said.signatures),)
         if self.state is None:
@@ -307,20 +318,21 @@ def _compare(said: Fact | Draft, expected: Fact | Draft) -> None:
     if type(said) is not type(expected):
         name = facts.name_of(expected)  # type: ignore[arg-type]
         raise Differs("$.subject", f"{name} here, not {type(said).__name__}")
-    for place, one, other in _differences(
+    for place, one, other in differences(
         msgspec.to_builtins(said), msgspec.to_builtins(expected), "$.subject"
     ):
         raise Differs(place, f"{other}, not {one}")
 
 
-def _differences(one: Any, other: Any, place: str) -> Iterator[tuple[str, Any, Any]]:
+def differences(one: Any, other: Any, place: str) -> Iterator[tuple[str, Any, Any]]:
+    """Every place at which two JSON values differ, with what each has there."""
     if isinstance(one, dict) and isinstance(other, dict):
         for key in (*other, *(key for key in one if key not in other)):
-            yield from _differences(one.get(key), other.get(key), f"{place}.{key}")
+            yield from differences(one.get(key), other.get(key), f"{place}.{key}")
     elif isinstance(one, list | tuple) and isinstance(other, list | tuple):
         for index in range(max(len(one), len(other))):
             here, there = (side[index] if index < len(side) else None for side in (one, other))
-            yield from _differences(here, there, f"{place}[{index}]")
+            yield from differences(here, there, f"{place}[{index}]")
     elif one != other:
         yield place, one, other
 
@@ -332,10 +344,10 @@ def _posted(entries: Iterable[Any]) -> str:
     return ", ".join(lines) if lines else "nothing"
 
 
-def _amounts_in(value: Any) -> int:
+def amounts_in(value: Any) -> int:
     """How many amounts a subject states."""
     if isinstance(value, dict):
-        return sum(_amounts_in(inner) for inner in value.values())
+        return sum(amounts_in(inner) for inner in value.values())
     if isinstance(value, list | tuple):
-        return sum(_amounts_in(inner) for inner in value)
+        return sum(amounts_in(inner) for inner in value)
     return int(isinstance(value, int) and not isinstance(value, bool))

@@ -115,6 +115,17 @@ def test_the_bundle_verifies_by_command_with_and_without_a_policy(demo: DemoRun)
     assert (code, verdict["verified"], verdict["trust"]) == (0, True, "self")
 
 
+def test_every_negotiation_and_facility_of_the_demo_is_computed_again(demo: DemoRun) -> None:
+    _, verdict = run("verify", demo.bundle, "--policy", demo.policy)
+    deals = {
+        path.split("/")[1] for path in demo.files if path.startswith(("books/neg", "books/fac"))
+    }
+    assert set(verdict["reperformed"]) == deals
+    assert {deal.partition("-")[0] for deal in deals} == {"neg", "fac"}
+    told = " ".join(verdict["not_proved"])
+    assert "negotiated" not in told, "every facility is held against its negotiation"
+
+
 def test_a_folder_that_is_no_bundle_is_wrong_input(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing of ours")
     code, printed = run("verify", tmp_path)

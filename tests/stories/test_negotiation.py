@@ -1,5 +1,7 @@
 """A lead fills a book: mandate, rounds, quotes, clearing, decisions, signatures, over HTTP."""
 
+from api.reperformance import judged
+from tests.api.test_ledger_queries import unpacked
 from tests.house import House
 from tests.invariants import assert_invariants
 from tests.stories import table
@@ -142,5 +144,7 @@ async def test_deal_two_clears_decides_signs_and_forms_its_facility(house: House
     assert formed["rate"]["spread_bp"] == 30
     state = await house["cib-officer"].get(ROOT)
     assert state["phase"] == "formed"
-    await house.publish()
+    verdict = judged(await unpacked(house), None)
+    assert verdict["verified"], verdict["first_wrong"]
+    assert set(verdict["reperformed"]) == {DEAL, "fac-2"}
     await assert_invariants(house.installation.database)

@@ -7,6 +7,8 @@ again.
 
 from typing import Any
 
+from api.reperformance import judged
+from tests.api.test_ledger_queries import unpacked
 from tests.house import House
 from tests.invariants import assert_invariants
 from tests.stories import table
@@ -40,6 +42,7 @@ async def test_who_gets_no_part_sees_nothing_after_the_clearing(house: House) ->
     await house["czbank-officer"].post(f"{ROOT}/quotes", quote((20, 1500)))
     assert await records(house, "czbank-officer") == await records(house, "hzbank-officer")
     await assert_invariants(house.installation.database)
+    await computed_again(house)
 
 
 async def test_who_leaves_the_table_reads_up_to_its_own_word_and_may_be_asked_again(
@@ -59,6 +62,14 @@ async def test_who_leaves_the_table_reads_up_to_its_own_word_and_may_be_asked_ag
     await house["hzbank-officer"].post(f"{ROOT}/invitations", {"banks": ["czbank"]})
     assert (await house["czbank-officer"].get(ROOT))["versions"] == 1
     await assert_invariants(house.installation.database)
+    await computed_again(house)
+
+
+async def computed_again(house: House) -> None:
+    """An auditor's bundle of the negotiation so far verifies, every record from those before."""
+    verdict = judged(await unpacked(house), None)
+    assert verdict["verified"], verdict["first_wrong"]
+    assert set(verdict["reperformed"]) == {DEAL}
 
 
 async def names(house: House, person: str) -> Any:
