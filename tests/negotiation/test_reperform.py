@@ -68,6 +68,7 @@ def test_a_negotiation_and_its_facility_follow_from_the_moves() -> None:
     assert document["reperformed"][BOOK]["amounts"] > 20
     assert document["reperformed"][FACILITY]["facts"] == {"FacilityFormed": 1}
     assert NOT_COMPUTED not in document["not_proved"]
+    assert any("own capital" in line for line in document["not_proved"])
 
 
 def test_a_deal_with_protectors_and_an_open_spread_follows() -> None:
@@ -167,6 +168,15 @@ def test_every_kind_of_fact_is_computed_again() -> None:
     assert missing(other.of) == []
 
 
+def test_a_book_is_extended_from_its_last_day_or_from_today_once_that_is_over() -> None:
+    play = quoting(table())
+    play.do(ExtendBook(by="hzbank", workdays=2))
+    assert play.now.book is not None
+    play.after(play.now.book.deadline)
+    play.do(ExtendBook(by="hzbank", workdays=2))
+    assert missing(play.of) == []
+
+
 def test_refusals_stand_in_the_log_and_change_nothing() -> None:
     play = table()
     play.seated()
@@ -202,6 +212,15 @@ def test_a_price_without_a_consent_that_covers_the_day_is_named() -> None:
         name = "QuotePlaced:czbank" if a_third == (for_a_day,) else "Accepted:czbank"
         index = index_of(play.of, BOOK, name)
         check_wrong(play.of, BOOK, index, "has not consented to czbank")
+
+
+def test_a_price_under_a_consent_that_was_replaced_later_holds() -> None:
+    others = tuple(given(consent_for(bank)) for bank in ("hzbank", "cib"))
+    first = replace(consent_for("czbank"), until=START)
+    then = replace(consent_for("czbank"), consent="c-2", version=2, valid_from=date(2025, 9, 1))
+    play = Logged(opened(*others, given(first), given(then)))
+    play.agreed()
+    assert missing(play.of) == []
 
 
 def withdrawn(play: Logged, *, on: date) -> None:
@@ -255,6 +274,15 @@ def test_a_second_mandate_after_one_that_ended_is_taken_and_told() -> None:
     assert "that a mandate was over before the next" in not_proved(play.of)
 
 
+def test_the_end_of_a_mandate_says_nothing_of_another_project() -> None:
+    play = table()
+    play.mandated()
+    play.ended()
+    other = Logged(play.of, book="neg-2")
+    other.mandated(negotiation="neg-2", project="another-project")
+    assert "mandate was over" not in not_proved(play.of)
+
+
 # ---- what should be there and is not
 
 
@@ -276,11 +304,22 @@ def test_a_facility_agreed_whose_book_does_not_form_it_is_listed() -> None:
 def test_a_version_that_should_have_lapsed_by_a_sealed_day_is_listed() -> None:
     play = table()
     play.seated().propose(terms(), workdays=1)
-    play.after(play.now.versions[0].deadline)
+    play.after(play.on)
+    assert play.on == play.now.versions[0].deadline
+    play.after(play.on)
     assert missing(play.of) == []
     over = play.on
     play.after(over)
     assert missing(play.of) == [f"{BOOK}: the lapse of version 1, by the seal of {over}"]
+
+
+def test_a_version_of_a_negotiation_that_was_ended_need_not_lapse() -> None:
+    play = table()
+    play.seated().propose(terms(), workdays=1)
+    play.ended()
+    for _ in range(3):
+        play.after(play.on)
+    assert missing(play.of) == []
 
 
 def test_a_move_that_the_log_ends_in_the_middle_of_is_listed() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from ledger import merkle
 from ledger.leaves import SYSTEM, Actor
 from negotiation.agreement import decision_body
 from negotiation.facts import (
@@ -24,6 +25,7 @@ from negotiation.facts import (
     LogReference,
     MandateEnded,
     QuotePlaced,
+    RulesChecked,
     TermsAgreed,
     TermSheetDrawn,
     TermSheetSigned,
@@ -34,6 +36,7 @@ from negotiation.state import agreement_hash
 from negotiation.terms import digest
 from negotiation.termsheet import signature_body, term_sheet_hash
 from syndicate.facility.terms import terms_hash
+from tests.ledger.installation import hashes
 from tests.negotiation.deals import BANKS, START, STORY_QUOTES, WAN, quote, says, terms
 from tests.negotiation.logged import (
     ALL_OFFERED,
@@ -99,6 +102,15 @@ def other_sheet(drawn: TermSheetDrawn) -> TermSheetDrawn:
     return replace(drawn, term_sheet=told, term_sheet_hash=term_sheet_hash(told))
 
 
+def drawn_on(play: Logged, *, longer: int = 0, root: str | None = None) -> None:
+    """Drawn on a log that is not the one that stood there."""
+    play.cleared().judged()
+    play.decided()
+    log = play.of.books[BOOK]
+    stood = merkle.root(hashes(log)).hex()
+    play.drawn(log=LogReference(book=BOOK, size=len(log) + longer, root=root or stood))
+
+
 def over_other_words(signed: TermSheetSigned) -> TermSheetSigned:
     body = {**signed.signed.body, "term_sheet": "ab" * 32}
     return replace(signed, signed=says("term-sheet", body, by=signed.party))
@@ -118,10 +130,6 @@ def for_a_lot_more(decided: BankDecided) -> BankDecided:
 def decided_under_other_words(decided: BankDecided) -> BankDecided:
     body = {**decided.signed.body, "agreement": "ab" * 32}
     return replace(decided, signed=says("decision", body, by=decided.bank))
-
-
-def found_to_pass(fact: Any) -> Any:
-    return replace(fact, findings=tuple(replace(one, value="0.3000") for one in fact.findings))
 
 
 def without_a_finding(fact: Any) -> Any:
@@ -196,12 +204,6 @@ FORGED: dict[str, tuple[dict[str, Forge], Callable[[Logged], Any], str, str]] = 
         "BookFailed",
         "the target",
     ),
-    "a finding of another share": (
-        in_place_of("RulesChecked:hzbank", found_to_pass),
-        in_hand,
-        "RulesChecked:hzbank",
-        "findings[0].value",
-    ),
     "a finding left out": (
         in_place_of("RulesChecked:cib", without_a_finding),
         in_hand,
@@ -250,16 +252,17 @@ FORGED: dict[str, tuple[dict[str, Forge], Callable[[Logged], Any], str, str]] = 
         "TermSheetDrawn",
         "$.subject.terms_hash",
     ),
+    "a sheet drawn on a longer log": (
+        {},
+        lambda play: drawn_on(play, longer=1),
+        "TermSheetDrawn",
+        "$.subject.log: expected size",
+    ),
     "a sheet drawn on another log": (
         {},
-        lambda play: (
-            play.cleared()
-            .judged()
-            .decided()
-            .drawn(log=LogReference(book=BOOK, size=3, root="ab" * 32))
-        ),
+        lambda play: drawn_on(play, root="ab" * 32),
         "TermSheetDrawn",
-        "$.subject.log",
+        "$.subject.log: expected size",
     ),
     "a signature over another body": (
         in_place_of("TermSheetSigned:cib", over_other_words),
@@ -330,6 +333,31 @@ def test_what_is_signed_and_logged_and_wrong_is_named_with_its_reason(case: str)
     play = table(forged=forged)
     tell(play)
     check_wrong(play.of, BOOK, index_of(play.of, BOOK, name), says_so)
+
+
+FINDINGS: dict[str, Any] = {
+    # field of the first finding     what it says instead
+    "pack": "cn-large-exposure",
+    "rule": "SY-99",
+    "outcome": "pass",
+    "severity": "inform",
+    "value": "0.3000",
+    "limit": "0.99",
+}
+
+
+@pytest.mark.parametrize("field", FINDINGS)
+def test_a_finding_on_the_deal_is_found_again(field: str) -> None:
+    def otherwise(fact: RulesChecked) -> RulesChecked:
+        first, *rest = fact.findings
+        changed = {field: FINDINGS[field]}
+        return replace(fact, findings=(replace(first, **changed), *rest))
+
+    play = table(forged=in_place_of("RulesChecked:hzbank", otherwise))
+    play.cleared()
+    play.judged(by="hzbank")
+    index = index_of(play.of, BOOK, "RulesChecked:hzbank")
+    check_wrong(play.of, BOOK, index, f"$.subject.findings[0].{field}")
 
 
 # ---- a record exchanged under those that follow
