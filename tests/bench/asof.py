@@ -5,11 +5,13 @@ are of ten hot accounts. LIANDAI_BENCH_FULL=1 adds ten million entries.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from random import Random
-from typing import Any
+from typing import Any, cast
 
+import msgspec
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.database import SERVICE
@@ -54,43 +56,56 @@ async def measured(bare: Bare) -> None:
             for which, account in (("hot", lambda r: r.randrange(10)), ("any", _any)):
                 for by in ("booking_until", "value_until"):
                     name = f"{which} account by {by.partition('_')[0]} date"
-                    middle, high = await _asked(conn, book, size, by=by, account=account)
+                    inside, middle, high = await _asked(conn, book, size, by=by, account=account)
                     naive = await _naive(conn, book, size, by=by)
-                    base = smallest.setdefault(name, middle)
+                    base = smallest.setdefault(name, inside.middle)
                     single.append(
                         (
                             f"{size:,} entries, {name}",
+                            f"{inside.middle:.2f}",
+                            f"{inside.high:.2f} {'met' if inside.high < 1 else 'NOT met'}",
+                            ratio(inside.middle, base),
                             f"{1e3 * middle:.2f}",
                             f"{1e3 * high:.2f}",
                             f"{1e3 * naive:.1f}",
                             ratio(naive, middle),
-                            ratio(middle, base),
                         )
                     )
             for by in ("booking_until", "value_until"):
-                begun = time.perf_counter()
-                rows = await store_asof.balances(
-                    conn, book=book, wanted={by: FIRST + timedelta(days=DAYS // 2)}
-                )
-                spent = time.perf_counter() - begun
-                scaled = spent * 100_000 / ACCOUNTS
+                spent = []
+                for _ in range(3):
+                    begun = time.perf_counter()
+                    rows = await store_asof.balances(
+                        conn, book=book, wanted={by: FIRST + timedelta(days=DAYS // 2)}
+                    )
+                    spent.append(time.perf_counter() - begun)
+                scaled = min(spent) * 100_000 / ACCOUNTS
                 whole.append(
                     (
                         f"{size:,} entries, by {by.partition('_')[0]} date",
                         f"{ACCOUNTS:,}",
                         f"{len(rows):,}",
-                        f"{spent:.2f}",
+                        f"{min(spent):.2f}",
                         f"0.5 s for 100,000 {'met' if scaled < 0.5 else 'NOT met'}",
                     )
                 )
     table(
         "One balance as of a day and known size, beside the sum over the entries (hot account)",
-        ("what", "p50 ms", "p99 ms", "sum ms", "sum / ours", "to the smallest (goal 1.3)"),
+        (
+            "what",
+            "p50 ms in SQL",
+            "p99 ms in SQL (goal 1)",
+            "to the smallest (goal 1.3)",
+            "p50 ms asked",
+            "p99 ms",
+            "sum ms",
+            "sum / ours",
+        ),
         single,
     )
     table(
         "All accounts of a book as of a day",
-        ("what", "accounts", "with entries", "s", "goal"),
+        ("what", "accounts", "with entries", "s, best of 3", "goal"),
         whole,
     )
 
@@ -120,6 +135,31 @@ def _question(random: Random, size: int, *, by: str, account: int) -> dict[str, 
     }
 
 
+class Inside(msgspec.Struct):
+    """A connection that also has the database say how long each statement took by itself."""
+
+    conn: AsyncConnection
+    spent: list[float] = msgspec.field(default_factory=list)
+
+    async def execute(self, statement: TextClause, values: dict[str, Any]) -> Any:
+        explained = text(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement.text}")
+        (plan,) = (await self.conn.execute(explained, values)).scalar_one()
+        self.spent[-1] += plan["Execution Time"]
+        return await self.conn.execute(statement, values)
+
+    @property
+    def middle(self) -> float:
+        return _at(self.spent, 0.5)
+
+    @property
+    def high(self) -> float:
+        return _at(self.spent, 0.99)
+
+
+def _at(spent: Sequence[float], share: float) -> float:
+    return sorted(spent)[int(share * (len(spent) - 1))]
+
+
 async def _asked(
     conn: AsyncConnection,
     book: str,
@@ -127,16 +167,17 @@ async def _asked(
     *,
     by: str,
     account: Callable[[Random], int],
-) -> tuple[float, float]:
-    """(p50, p99) seconds."""
-    random, spent = Random(by), []
+) -> tuple[Inside, float, float]:
+    """Milliseconds in the database; p50 and p99 seconds of the whole question."""
+    random, spent, inside = Random(by), [], Inside(conn)
     for _ in range(ASKED):
         wanted = _question(random, size, by=by, account=account(random))
         begun = time.perf_counter()
         await store_asof.balances(conn, book=book, wanted=wanted)
         spent.append(time.perf_counter() - begun)
-    spent.sort()
-    return spent[len(spent) // 2], spent[int(0.99 * (len(spent) - 1))]
+        inside.spent.append(0)
+        await store_asof.balances(cast(AsyncConnection, inside), book=book, wanted=wanted)
+    return inside, _at(spent, 0.5), _at(spent, 0.99)
 
 
 async def _naive(conn: AsyncConnection, book: str, size: int, *, by: str) -> float:
