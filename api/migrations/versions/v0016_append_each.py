@@ -135,7 +135,7 @@ BEGIN
   SELECT array_agg(convert_from(raw, 'UTF8')::jsonb ORDER BY ord) INTO v_docs
     FROM unnest(p_leaves) WITH ORDINALITY AS u(raw, ord);
 
-  SELECT array_agg(DISTINCT w.book) FILTER (WHERE doc->>'v' = '2'), min(ord * 10 + CASE
+  SELECT array_agg(DISTINCT w.book) FILTER (WHERE doc->>'v' = '2'), min(ord + 4294967296 * CASE
       WHEN doc->>'book' IS DISTINCT FROM w.book OR NOT coalesce(CASE doc->>'v'
         WHEN '1' THEN doc->>'kind' NOT IN ('pending', 'posting', 'void', 'reversal', 'account')
           AND (doc->>'kind' = 'transaction') = (jsonb_array_length(doc->'entries') > 0)
@@ -154,12 +154,13 @@ BEGIN
     INTO v_turns, v_wrong
     FROM unnest(v_books, v_docs, v_days) WITH ORDINALITY AS w(book, doc, day, ord);
   IF v_wrong IS NOT NULL THEN
-    v_doc := v_docs[v_wrong / 10];
-    CASE v_wrong % 10
-      WHEN 1 THEN RAISE EXCEPTION 'leaf % is not of book %', v_doc->>'id', v_books[v_wrong / 10]
+    v_nth := v_wrong % 4294967296;
+    v_doc := v_docs[v_nth];
+    CASE v_wrong / 4294967296
+      WHEN 1 THEN RAISE EXCEPTION 'leaf % is not of book %', v_doc->>'id', v_books[v_nth]
         USING ERRCODE = 'LD422';
       WHEN 2 THEN RAISE EXCEPTION 'booking date % is not the open day %', v_doc->>'booking_date',
-        v_days[v_wrong / 10] USING ERRCODE = 'LD410';
+        v_days[v_nth] USING ERRCODE = 'LD410';
       WHEN 3 THEN RAISE EXCEPTION 'recorded_at % is not the server''s clock',
         v_doc->>'recorded_at' USING ERRCODE = 'LD422';
       WHEN 4 THEN RAISE EXCEPTION 'an earlier record of the book, not %', v_doc->>'corrects'
