@@ -77,7 +77,7 @@ async def _whole(
     conn: AsyncConnection, stood: dict[str, int], wanted: Sequence[str]
 ) -> dict[str, int]:
     """Every wanted book as long as it is, all of it published."""
-    behind = {row.book_id for row in await store.unpublished(conn)}.intersection(wanted)
+    behind = {row.book_id for row in await store_log.unpublished(conn)}.intersection(wanted)
     if behind:
         raise NotYetPublished(f"not yet published: {', '.join(sorted(behind))}")
     return {book: stood[book] for book in wanted}
@@ -124,10 +124,10 @@ async def _book(
     if salt is None:
         raise Absent(f"no book {book}")
     checkpoints = []
-    for row in await store.checkpoints(conn, book=book):
+    for row in await store_log.checkpoints(conn, book=book):
         if row.size > size:
             break
-        lines = await store.cosignatures(conn, book=book, size=row.size)
+        lines = await store_log.cosignatures(conn, book=book, size=row.size)
         checkpoints.append(
             notes.with_signatures(row.note.encode(), [line.encode() for line in lines])
         )

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger import merkle, notes, store, store_audit
+from ledger import merkle, notes, store_audit, store_log
 from ledger.documents import convert
 from ledger.errors import LiandaiError, WrongInput
 from ledger.holding import Check, Seen
@@ -41,7 +41,9 @@ def log_stands(*, log: VerifierKey, on_record: str) -> Check:
         published: dict[tuple[str, int], bytes] = {}
         heads: list[tuple[int, Head]] = []
         for book in await store_audit.books(conn):
-            reading = _Reading(conn, seen, book, await store.checkpoints(conn, book=book.book_id))
+            reading = _Reading(
+                conn, seen, book, await store_log.checkpoints(conn, book=book.book_id)
+            )
             reading.check_published(log)
             await reading.run()
             heads += reading.heads

@@ -63,10 +63,10 @@ async def publish(
     keeps no other waiting. The round trips do not depend on how many books have grown.
     Raises LogDamaged at the first leaf whose bytes were altered before publication.
     """
-    if not await store.one_publisher(conn):
+    if not await store_log.one_publisher(conn):
         return []
     hand = _Hand(installation=installation, signer=signer, now=now)
-    rows = await store.unpublished(conn)
+    rows = await store_log.unpublished(conn)
     portion = _portion(row for row in rows if row.book_id not in leaving_out)
     if not portion:
         return []
@@ -139,7 +139,7 @@ async def _publish_top(
 
 async def _extend(conn: AsyncConnection, grown: Sequence[_Grown], hand: _Hand) -> list[Published]:
     """Each book's tree is grown by its new leaves, hashed again, and its head signed."""
-    rows = await store.leaf_bytes_of(
+    rows = await store_log.leaf_bytes_of(
         conn, ranges=[(one.book, one.published.size, one.size) for one in grown]
     )
     leaves = {book: list(run) for book, run in groupby(rows, key=itemgetter(0))}
@@ -148,16 +148,16 @@ async def _extend(conn: AsyncConnection, grown: Sequence[_Grown], hand: _Hand) -
         hashes = _hashed(one, leaves.get(one.book, ()))
         frontier, finished = one.published.append(hashes)
         runs += [
-            store.LeafRun(one.book, first, run)
+            store_log.LeafRun(one.book, first, run)
             for first, run in merkle.runs(one.published.size, hashes)
         ]
         nodes += [(one.book, *node) for node in finished if merkle.is_kept(node[0])]
         heads.append(_signed(one.book, frontier, hand))
-    await store.publish(conn, heads=heads, runs=runs, subtrees=nodes, published_at=hand.now)
+    await store_log.publish(conn, heads=heads, runs=runs, subtrees=nodes, published_at=hand.now)
     return [Published(book=head.book, size=head.size, root=head.root) for head in heads]
 
 
-def _hashed(grown: _Grown, leaves: Sequence[store.LeafBytes]) -> list[bytes]:
+def _hashed(grown: _Grown, leaves: Sequence[store_log.LeafBytes]) -> list[bytes]:
     """The leaf hashes, once the stored bytes give them again without a gap."""
     hashes = [merkle.leaf_hash(raw) for _, _, raw, _ in leaves]
     for due, (leaf, digest) in enumerate(zip(leaves, hashes, strict=True), grown.published.size):
@@ -169,7 +169,7 @@ def _hashed(grown: _Grown, leaves: Sequence[store.LeafBytes]) -> list[bytes]:
     return hashes
 
 
-def _signed(book: str, frontier: merkle.Frontier, hand: _Hand) -> store.SignedHead:
+def _signed(book: str, frontier: merkle.Frontier, hand: _Hand) -> store_log.SignedHead:
     root = frontier.root()
     checkpoint = notes.Checkpoint(
         origin=notes.origin(installation=hand.installation, book=book),
@@ -177,7 +177,7 @@ def _signed(book: str, frontier: merkle.Frontier, hand: _Hand) -> store.SignedHe
         root=root,
     )
     note = notes.sign_checkpoint(checkpoint, name=hand.installation, signer=hand.signer)
-    return store.SignedHead(
+    return store_log.SignedHead(
         book=book, size=frontier.size, root=root, frontier=frontier.peaks, note=note.decode()
     )
 
@@ -197,7 +197,7 @@ class Witnessed(msgspec.Struct, frozen=True, kw_only=True):
 
 async def checkpoint(conn: AsyncConnection, *, book: str, size: int | None = None) -> Witnessed:
     """The checkpoint of that size (the latest), with every cosignature received so far."""
-    row = await store.checkpoint(conn, book=book, size=size)
+    row = await store_log.checkpoint(conn, book=book, size=size)
     if row is None:
         raise NoSuchHead(f"no checkpoint of book {book}" + (f" at {size}" if size else ""))
     return await _witnessed(conn, row)
@@ -205,7 +205,7 @@ async def checkpoint(conn: AsyncConnection, *, book: str, size: int | None = Non
 
 async def note_of(conn: AsyncConnection, *, book: str, size: int) -> bytes:
     """The checkpoint of that size as the log signed it, with no cosignature. Raises NoSuchHead."""
-    row = await store.checkpoint(conn, book=book, size=size)
+    row = await store_log.checkpoint(conn, book=book, size=size)
     if row is None:
         raise NoSuchHead(f"no checkpoint of book {book} at {size}")
     return bytes(row.note.encode())
@@ -232,7 +232,7 @@ async def checkpoint_to_cosign(conn: AsyncConnection, *, now: datetime) -> Witne
 
 async def _witnessed(conn: AsyncConnection, row: store.Found) -> Witnessed:
     book = row.book_id
-    lines = await store.cosignatures(conn, book=book, size=row.size)
+    lines = await store_log.cosignatures(conn, book=book, size=row.size)
     note = notes.with_signatures(row.note.encode(), [line.encode() for line in lines])
     return Witnessed(book=book, size=row.size, root=row.root, note=note)
 
@@ -273,7 +273,7 @@ async def consistency(
 
 async def _check_published(conn: AsyncConnection, *, book: str, size: int) -> None:
     """Nothing: a checkpoint of that size is published. Raises NoSuchHead."""
-    if await store.checkpoint(conn, book=book, size=size) is None:
+    if await store_log.checkpoint(conn, book=book, size=size) is None:
         raise NoSuchHead(f"no checkpoint of book {book} at {size}")
 
 
@@ -288,7 +288,7 @@ async def _with_nodes(
         return merkle.EMPTY_ROOT
 
     proof(note_down)
-    found = await store.subtrees(conn, book=book, wanted=wanted)
+    found = await store_log.subtrees(conn, book=book, wanted=wanted)
     return proof(lambda level, index: found[level, index])
 
 
@@ -340,6 +340,6 @@ async def cosign(
     )
     if witness not in [signed.key for signed in opened.cosignatures]:
         raise notes.NotSigned(f"{witness.name} has not signed this checkpoint")
-    await store.add_cosignature(
+    await store_log.add_cosignature(
         conn, book=book, size=size, witness=witness.name, line=line.decode(), received_at=now
     )

@@ -5,19 +5,18 @@ every check inside the statement that writes. Reading is plain SELECT under row-
 caller's role and institution decide which rows exist.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
-from datetime import date, datetime
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import date
 from typing import Any, TypeAlias
 
 import asyncpg
 import msgspec
 from sqlalchemy import Row, func, select, text, union_all
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger import accrual, journal, merkle, tables
+from ledger import accrual, journal, tables
 from ledger.errors import Absent, Conflict, NotAllowed, Refused, WrongInput
 from ledger.store_noted import note
 
@@ -284,31 +283,6 @@ async def leaf_bytes(
     return (await conn.execute(query)).all()
 
 
-LeafBytes: TypeAlias = tuple[str, int, bytes, bytes]
-"""(book, position, verbatim bytes, stored hash)"""
-
-
-async def leaf_bytes_of(
-    conn: AsyncConnection, *, ranges: Sequence[tuple[str, int, int]]
-) -> Sequence[LeafBytes]:
-    """The leaves of several books at once: (book, from, to); each book in log order.
-
-    On the driver itself: there are many, and a row of SQLAlchemy's costs as much as hashing it.
-    """
-    driver: Driver = (await conn.get_raw_connection()).driver_connection
-    books, firsts, ends = map(list, zip(*ranges, strict=True))
-    return await driver.fetch(
-        "SELECT l.book_id, l.position, l.bytes, l.hash "
-        "FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS w(book, first, stop) "
-        "CROSS JOIN LATERAL (SELECT x.book_id, x.position, x.bytes, x.hash FROM ledger.leaf x "
-        "WHERE x.book_id = w.book AND x.position >= w.first AND x.position < w.stop "
-        "ORDER BY x.position) AS l",
-        books,
-        firsts,
-        ends,
-    )
-
-
 async def leaf_hashes(
     conn: AsyncConnection, *, book: str, from_position: int, to_position: int
 ) -> list[bytes]:
@@ -361,173 +335,6 @@ async def published_of_left(conn: AsyncConnection, *, book: str) -> int:
     """How many leaves of a book that the asker left it may be answered at; 0 of any other."""
     statement = text("SELECT published FROM ledger.left_books() WHERE book_id = :book")
     return (await conn.execute(statement, {"book": book})).scalar_one_or_none() or 0
-
-
-async def unpublished(conn: AsyncConnection) -> Sequence[Found]:
-    """Books whose log is longer than its published head, the top log left out; that head's tree."""
-    book, head = tables.book, tables.head
-    published = func.coalesce(head.c.size, 0)
-    query = (
-        select(book.c.book_id, book.c.size, published.label("published"), head.c.frontier)
-        .outerjoin(head, head.c.book_id == book.c.book_id)
-        .where(book.c.size > published, book.c.book_id != "top")
-        .order_by(book.c.book_id)
-    )
-    return (await conn.execute(query)).all()
-
-
-async def one_publisher(conn: AsyncConnection) -> bool:
-    """True when this transaction alone may publish now; another publisher is not waited for."""
-    return (await conn.execute(text("SELECT pg_try_advisory_xact_lock(7310579)"))).scalar_one()
-
-
-class SignedHead(msgspec.Struct, frozen=True, kw_only=True):
-    """A book's head as it is published. frontier: the roots of its complete subtrees."""
-
-    book: str
-    size: int
-    root: bytes
-    frontier: tuple[bytes, ...]
-    note: str
-
-
-class LeafRun(msgspec.Struct, frozen=True):
-    """Leaf hashes one after the other, from a position on, within one block of 32."""
-
-    book: str
-    first_position: int
-    hashes: bytes
-
-
-async def publish(
-    conn: AsyncConnection,
-    *,
-    heads: Sequence[SignedHead],
-    runs: Sequence[LeafRun],
-    subtrees: Sequence[tuple[str, int, int, bytes]],
-    published_at: datetime,
-) -> None:
-    """The heads are the books' heads and checkpoints; four statements on the driver.
-
-    runs      the hashes of the leaves they hold now, and did not before
-    subtrees  (book, level, index, hash) of those of the new complete ones that are kept
-    """
-    driver: Driver = (await conn.get_raw_connection()).driver_connection
-    await driver.fetch(
-        "INSERT INTO ledger.leaf_hash SELECT * FROM unnest($1::text[], $2::bigint[], $3::bytea[])",
-        [run.book for run in runs],
-        [run.first_position for run in runs],
-        [run.hashes for run in runs],
-    )
-    if subtrees:
-        await driver.fetch(
-            "INSERT INTO ledger.subtree "
-            "SELECT * FROM unnest($1::text[], $2::smallint[], $3::bigint[], $4::bytea[])",
-            *map(list, zip(*subtrees, strict=True)),
-        )
-    books, sizes = [head.book for head in heads], [head.size for head in heads]
-    roots = [head.root for head in heads]
-    await driver.fetch(
-        "INSERT INTO ledger.checkpoint (book_id, size, root, note, published_at) "
-        "SELECT *, $5::timestamptz FROM unnest($1::text[], $2::bigint[], $3::bytea[], $4::text[])",
-        books,
-        sizes,
-        roots,
-        [head.note for head in heads],
-        published_at,
-    )
-    await driver.fetch(
-        "INSERT INTO ledger.head (book_id, size, root, frontier) "
-        "SELECT w.book, w.size, w.root, ARRAY(SELECT substring(w.peaks FROM 1 + 32 * n FOR 32) "
-        "FROM generate_series(0, length(w.peaks) / 32 - 1) n) "
-        "FROM unnest($1::text[], $2::bigint[], $3::bytea[], $4::bytea[]) AS w(book, size, root, "
-        "peaks) ON CONFLICT (book_id) DO UPDATE SET size = excluded.size, root = excluded.root, "
-        "frontier = excluded.frontier",
-        books,
-        sizes,
-        roots,
-        [b"".join(head.frontier) for head in heads],
-    )
-
-
-async def subtrees(
-    conn: AsyncConnection, *, book: str, wanted: Iterable[tuple[int, int]]
-) -> dict[tuple[int, int], bytes]:
-    """The hashes of complete subtrees (level, index), of whatever level; no key for others.
-
-    One statement: a proof reads of each kept level one run of sixteen nodes, whatever the log's
-    size.
-    """
-    pairs = list(wanted)
-    runs = sorted({_run(level, index) for level, index in pairs})
-    rows = await conn.execute(
-        text(
-            "WITH w AS (SELECT * FROM unnest(CAST(:levels AS smallint[]), CAST(:firsts AS bigint[])"
-            ") AS w(level, first)) "
-            "SELECT s.level, s.index AS nth, s.hash AS hashes FROM w JOIN ledger.subtree s "
-            "ON s.level = w.level AND s.index >= w.first AND s.index < w.first + 16 "
-            "WHERE s.book_id = :book AND w.level > 0 "
-            "UNION ALL SELECT 0, h.first_position, h.hashes FROM w JOIN ledger.leaf_hash h "
-            "ON h.first_position >= w.first - w.first % 32 AND h.first_position < w.first + 16 "
-            "WHERE h.book_id = :book AND w.level = 0"
-        ),
-        {
-            "book": book,
-            "levels": [level for level, _ in runs],
-            "firsts": [first for _, first in runs],
-        },
-    )
-    kept = {
-        (row.level, row.nth + number): row.hashes[32 * number : 32 * number + 32]
-        for row in rows
-        for number in range(len(row.hashes) // 32)
-    }
-    found = {}
-    for level, index in pairs:
-        with suppress(KeyError):
-            found[level, index] = merkle.rebuilt(level, index, lambda *node: kept[node])
-    return found
-
-
-def _run(level: int, index: int) -> tuple[int, int]:
-    """(kept level, first index) of the sixteen nodes among which a subtree's own nodes are."""
-    height = level % merkle.KEPT_EVERY
-    return level - height, (index << height) >> merkle.KEPT_EVERY << merkle.KEPT_EVERY
-
-
-async def checkpoints(conn: AsyncConnection, *, book: str) -> Sequence[Found]:
-    table = tables.checkpoint
-    query = select(table).where(table.c.book_id == book).order_by(table.c.size)
-    return (await conn.execute(query)).all()
-
-
-async def checkpoint(conn: AsyncConnection, *, book: str, size: int | None) -> Found | None:
-    """The checkpoint of that size, or the latest."""
-    table = tables.checkpoint
-    query = select(table).where(table.c.book_id == book).order_by(table.c.size.desc()).limit(1)
-    if size is not None:
-        query = query.where(table.c.size == size)
-    return (await conn.execute(query)).one_or_none()
-
-
-async def add_cosignature(
-    conn: AsyncConnection, *, book: str, size: int, witness: str, line: str, received_at: datetime
-) -> None:
-    await conn.execute(
-        insert(tables.cosignature)
-        .values(book_id=book, size=size, witness=witness, line=line, received_at=received_at)
-        .on_conflict_do_nothing()
-    )
-
-
-async def cosignatures(conn: AsyncConnection, *, book: str, size: int) -> list[str]:
-    table = tables.cosignature
-    query = (
-        select(table.c.line)
-        .where(table.c.book_id == book, table.c.size == size)
-        .order_by(table.c.witness)
-    )
-    return list((await conn.execute(query)).scalars())
 
 
 async def seal_by(conn: AsyncConnection, *, book: str, day: date) -> int | None:

@@ -21,7 +21,7 @@ from sqlalchemy.pool import NullPool
 
 from api import auditing
 from api.database import SERVICE, Database
-from ledger import merkle, notes, publishing, store, witness
+from ledger import merkle, notes, publishing, store_log, witness
 from ledger import service as ledger
 from ledger.holding import Holding, look
 from ledger.log_stands import log_stands
@@ -252,7 +252,7 @@ async def test_what_the_logs_own_key_has_signed_anew_is_found_by_a_witness_withi
                 world.heads[TOP][-1], *await shown_to(conn, book=TOP, seen=world.heads[TOP][-1])
             ), "one witness of the top log is enough for all books"
             # which heads still stand tells where it began, to within one checkpoint
-            forged = [(one.size, one.root) for one in await store.checkpoints(conn, book=book)]
+            forged = [(one.size, one.root) for one in await store_log.checkpoints(conn, book=book)]
             agree = [one for one, other in zip(heads, forged, strict=True) if one == other]
             first = agree[-1][0] if agree else 0
             assert first <= forgery.first < sizes[len(agree)]
@@ -279,7 +279,7 @@ async def two_views(
     forged = merkle.lookup_in(list(forged_raws.scalars()))
     theirs = [
         (one.size, one.root)
-        for one in await store.checkpoints(conn, book=book)
+        for one in await store_log.checkpoints(conn, book=book)
         if one.size > forgery.first
     ]
     ours = [one for one in world.heads[book] if one[0] > forgery.first]

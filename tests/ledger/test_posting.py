@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.database import SERVICE, Database, Standing
-from ledger import leaves, merkle, notes, publishing, store
+from ledger import leaves, merkle, notes, publishing, store, store_log
 from ledger import service as ledger
 from ledger.entries import Account, Entry, debt, fold
 from ledger.errors import Absent, WrongInput
@@ -330,7 +330,7 @@ async def test_every_subtree_is_known_though_only_every_fourth_level_is_kept(
         hashes = await store.leaf_hashes(conn, book=BOOK, from_position=0, to_position=300)
         node = merkle.lookup_in(hashes[:256])
         wanted = [(level, nth) for level in range(9) for nth in range(256 >> level)]
-        found = await store.subtrees(conn, book=BOOK, wanted=wanted)
+        found = await store_log.subtrees(conn, book=BOOK, wanted=wanted)
         kept = await conn.scalar(
             text("SELECT count(*) FROM ledger.subtree WHERE book_id = :b"), {"b": BOOK}
         )

@@ -17,7 +17,7 @@ from api.app import publish_now
 from api.database import SERVICE, Database, driver_of
 from api.installation import Installation
 from api.settings import asyncpg_dsn
-from ledger import merkle, notes, publishing, store
+from ledger import merkle, notes, publishing, store, store_log
 from ledger import service as ledger
 from ledger.leaves import Actor, Leaf
 from ledger.signatures import KeyInMemory
@@ -96,7 +96,7 @@ async def assert_published(database: Database) -> dict[str, int]:
             leaves = await store.leaf_bytes(conn, book=book, from_position=0, to_position=row.size)
             hashes = [merkle.leaf_hash(one.bytes) for one in leaves]
             earlier: tuple[int, bytes] | None = None
-            for checkpoint in await store.checkpoints(conn, book=book):
+            for checkpoint in await store_log.checkpoints(conn, book=book):
                 opened = notes.open_checkpoint(
                     checkpoint.note.encode(), origin=f"{NAME}/{book}", log=LOG, witnesses=[]
                 )
