@@ -10,7 +10,7 @@ It cannot see a past that was rewritten whole and signed again with the log's ow
 witnesses outside the database are for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -234,13 +234,13 @@ class _Reading:
         for size in sorted({size for size in self._roots if start < size < end} | {end}):
             begun = self._frontier.size
             self._frontier, finished = self._frontier.append(hashes[begun - start : size - start])
-            wrong = self._node_flaw(finished, stored) or self._root_flaw(size)
+            wrong = self._node_flaw(merkle.each(finished), stored) or self._root_flaw(size)
             if wrong is not None:
                 self._wrong(*wrong)
                 return
 
     def _node_flaw(
-        self, finished: Sequence[merkle.Node], stored: dict[tuple[int, int], bytes]
+        self, finished: Iterable[merkle.Node], stored: dict[tuple[int, int], bytes]
     ) -> tuple[int, str] | None:
         for level, index, digest in finished:
             if (

@@ -24,6 +24,9 @@ EMPTY_ROOT: Final = sha256(b"").digest()
 Node = tuple[int, int, bytes]
 """(level, index, hash) of a complete subtree; level 0 is the leaf hashes."""
 
+Nodes = tuple[int, int, list[bytes]]
+"""(level, index of the first, hashes) of complete subtrees that stand side by side in a level."""
+
 Lookup = Callable[[int, int], bytes]
 """The hash of the complete subtree (level, index)."""
 
@@ -31,6 +34,11 @@ Lookup = Callable[[int, int], bytes]
 def leaf_hash(leaf: bytes) -> bytes:
     """SHA-256(0x00 || leaf), RFC 6962 section 2.1."""
     return sha256(b"\x00" + leaf).digest()
+
+
+def hashes_of(leaves: Iterable[bytes]) -> list[bytes]:
+    """The `leaf_hash` of each, without a call for each."""
+    return [sha256(b"\x00" + leaf).digest() for leaf in leaves]
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
@@ -79,17 +87,17 @@ class Frontier(msgspec.Struct, frozen=True):
             digest = node_hash(peak, digest)
         return digest
 
-    def append(self, leaf_hashes: Iterable[bytes]) -> tuple["Frontier", list[Node]]:
+    def append(self, leaf_hashes: Iterable[bytes]) -> tuple["Frontier", list[Nodes]]:
         """The frontier after these leaves, and every complete subtree they finished.
 
-        The nodes begin with level 0 (the leaf hashes themselves) and stand level by level, each
-        level in order; together with all earlier ones they answer any `Lookup` a proof makes.
+        The first are level 0 (the leaf hashes themselves), then level by level upwards; together
+        with all earlier ones they answer any `Lookup` a proof makes.
         """
         nodes, index = list(leaf_hashes), self.size
         size = index + len(nodes)
-        earlier, peaks, finished = list(self.peaks), list[bytes](), list[Node]()
+        earlier, peaks, finished = list(self.peaks), list[bytes](), list[Nodes]()
         for level in range(size.bit_length()):
-            finished += zip(repeat(level), count(index), nodes, strict=False)
+            finished.append((level, index, nodes))
             if index & 1:  # the level's last node so far had no brother yet
                 nodes = [earlier.pop(), *nodes]
             if len(nodes) & 1:
@@ -99,6 +107,12 @@ class Frontier(msgspec.Struct, frozen=True):
 
 
 EMPTY: Final = Frontier(0, ())
+
+
+def each(finished: Iterable[Nodes]) -> Iterator[Node]:
+    """Every complete subtree by itself, in the order given."""
+    for level, first, hashes in finished:
+        yield from zip(repeat(level), count(first), hashes, strict=False)
 
 
 KEPT_EVERY: Final = 4
@@ -269,7 +283,8 @@ def extends(
 
 
 def _parents(level: Sequence[bytes]) -> list[bytes]:
-    pairs = zip(level[0::2], level[1::2], strict=False)
+    nodes = iter(level)
+    pairs = zip(nodes, nodes, strict=False)
     return [sha256(b"\x01" + left + right).digest() for left, right in pairs]
 
 

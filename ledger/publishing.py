@@ -9,7 +9,7 @@ different world. It runs in one place at a time.
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import count, groupby
 from operator import itemgetter
 
 import msgspec
@@ -139,34 +139,50 @@ async def _publish_top(
 
 async def _extend(conn: AsyncConnection, grown: Sequence[_Grown], hand: _Hand) -> list[Published]:
     """Each book's tree is grown by its new leaves, hashed again, and its head signed."""
-    rows = await store_log.leaf_bytes_of(
+    rows = await store_log.recorded_runs(
         conn, ranges=[(one.book, one.published.size, one.size) for one in grown]
     )
-    leaves = {book: list(run) for book, run in groupby(rows, key=itemgetter(0))}
-    heads, runs, nodes = [], [], []
+    recorded = {book: list(runs) for book, runs in groupby(rows, key=itemgetter(0))}
+    heads, runs, subtrees = [], [], []
     for one in grown:
-        hashes = _hashed(one, leaves.get(one.book, ()))
+        hashes = _hashed(one, recorded.get(one.book, ()))
         frontier, finished = one.published.append(hashes)
         runs += [
             store_log.LeafRun(one.book, first, run)
             for first, run in merkle.runs(one.published.size, hashes)
         ]
-        nodes += [(one.book, *node) for node in finished if merkle.is_kept(node[0])]
+        subtrees += [
+            (one.book, level, first, b"".join(side_by_side))
+            for level, first, side_by_side in finished
+            if side_by_side and merkle.is_kept(level)
+        ]
         heads.append(_signed(one.book, frontier, hand))
-    await store_log.publish(conn, heads=heads, runs=runs, subtrees=nodes, published_at=hand.now)
+    await store_log.publish(conn, heads=heads, runs=runs, subtrees=subtrees, published_at=hand.now)
     return [Published(book=head.book, size=head.size, root=head.root) for head in heads]
 
 
-def _hashed(grown: _Grown, leaves: Sequence[store_log.LeafBytes]) -> list[bytes]:
+def _hashed(grown: _Grown, recorded: Sequence[store_log.RecordedRun]) -> list[bytes]:
     """The leaf hashes, once the stored bytes give them again without a gap."""
-    hashes = [merkle.leaf_hash(raw) for _, _, raw, _ in leaves]
-    for due, (leaf, digest) in enumerate(zip(leaves, hashes, strict=True), grown.published.size):
-        if leaf[1] != due or leaf[3] != digest:
-            raise LogDamaged(book=grown.book, position=due)
-    due = grown.published.size + len(hashes)
+    hashes: list[bytes] = []
+    due = grown.published.size
+    for _, positions, leaves, stored in recorded:
+        run = merkle.hashes_of(leaves)
+        if b"".join(run) != stored or positions != list(range(due, due + len(run))):
+            raise LogDamaged(book=grown.book, position=_first_wrong(due, positions, run, stored))
+        hashes += run
+        due += len(run)
     if due != grown.size:
         raise LogDamaged(book=grown.book, position=due)
     return hashes
+
+
+def _first_wrong(due: int, positions: Sequence[int], hashes: Sequence[bytes], stored: bytes) -> int:
+    """The first position from `due` on whose leaf is not there, or not as its stored hash says."""
+    for begun, position, digest in zip(count(step=merkle.HASH_SIZE), positions, hashes):
+        if position != due or stored[begun : begun + merkle.HASH_SIZE] != digest:
+            return due
+        due += 1
+    return due
 
 
 def _signed(book: str, frontier: merkle.Frontier, hand: _Hand) -> store_log.SignedHead:

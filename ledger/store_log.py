@@ -35,25 +35,31 @@ async def one_publisher(conn: AsyncConnection) -> bool:
     return (await conn.execute(text("SELECT pg_try_advisory_xact_lock(7310579)"))).scalar_one()
 
 
-LeafBytes: TypeAlias = tuple[str, int, bytes, bytes]
-"""(book, position, verbatim bytes, stored hash)"""
+RecordedRun: TypeAlias = tuple[str, list[int], list[bytes], bytes]
+"""(book, positions, verbatim bytes of each, stored hashes one after the other) of leaves that are
+there, in log order, within one block of 32; at least one."""
 
 
-async def leaf_bytes_of(
+async def recorded_runs(
     conn: AsyncConnection, *, ranges: Sequence[tuple[str, int, int]]
-) -> Sequence[LeafBytes]:
+) -> Sequence[RecordedRun]:
     """The leaves of several books at once: (book, from, to); each book in log order.
 
-    On the driver itself: there are many, and a row of SQLAlchemy's costs as much as hashing it.
+    On the driver itself, and 32 leaves a row: a row for each would cost more than hashing it. The
+    limit leaves none out; it holds the planner to reading them in the order of their index.
     """
     driver: Driver = (await conn.get_raw_connection()).driver_connection
     books, firsts, ends = map(list, zip(*ranges, strict=True))
     return await driver.fetch(
-        "SELECT l.book_id, l.position, l.bytes, l.hash "
+        "SELECT w.book, l.* "
         "FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS w(book, first, stop) "
-        "CROSS JOIN LATERAL (SELECT x.book_id, x.position, x.bytes, x.hash FROM ledger.leaf x "
-        "WHERE x.book_id = w.book AND x.position >= w.first AND x.position < w.stop "
-        "ORDER BY x.position) AS l",
+        "CROSS JOIN LATERAL generate_series(w.first / 32, (w.stop - 1) / 32) AS block "
+        "CROSS JOIN LATERAL (SELECT array_agg(x.position ORDER BY x.position), "
+        "array_agg(x.bytes ORDER BY x.position), string_agg(x.hash, '' ORDER BY x.position) "
+        "FROM (SELECT y.position, y.bytes, y.hash FROM ledger.leaf y WHERE y.book_id = w.book "
+        "AND y.position >= greatest(w.first, 32 * block) "
+        "AND y.position < least(w.stop, 32 * block + 32) ORDER BY y.position LIMIT 32) AS x "
+        "HAVING count(*) > 0) AS l",
         books,
         firsts,
         ends,
@@ -89,7 +95,7 @@ async def publish(
     """The heads are the books' heads and checkpoints; four statements on the driver.
 
     runs      the hashes of the leaves they hold now, and did not before
-    subtrees  (book, level, index, hash) of those of the new complete ones that are kept
+    subtrees  (book, level, first index, hashes one after the other) of the new ones that are kept
     """
     driver: Driver = (await conn.get_raw_connection()).driver_connection
     await driver.fetch(
@@ -101,7 +107,9 @@ async def publish(
     if subtrees:
         await driver.fetch(
             "INSERT INTO ledger.subtree "
-            "SELECT * FROM unnest($1::text[], $2::smallint[], $3::bigint[], $4::bytea[])",
+            "SELECT w.book, w.level, w.first + n, substring(w.hashes FROM 1 + 32 * n FOR 32) "
+            "FROM unnest($1::text[], $2::smallint[], $3::bigint[], $4::bytea[]) "
+            "AS w(book, level, first, hashes), generate_series(0, length(w.hashes) / 32 - 1) AS n",
             *map(list, zip(*subtrees, strict=True)),
         )
     books, sizes = [head.book for head in heads], [head.size for head in heads]

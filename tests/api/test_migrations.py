@@ -82,7 +82,7 @@ async def first_release(server_url: str) -> Any:
                 {"book": BOOK, "leaves": [leaf(number) for number in range(40)]},
             )
             hashes = [row[4] for row in await rows(conn, "leaf")]
-            for level, index, digest in merkle.EMPTY.append(hashes)[1]:
+            for level, index, digest in merkle.each(merkle.EMPTY.append(hashes)[1]):
                 await conn.execute(
                     text("INSERT INTO ledger.subtree VALUES (:book, :level, :index, :hash)"),
                     {"book": BOOK, "level": level, "index": index, "hash": digest},

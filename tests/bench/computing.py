@@ -120,7 +120,10 @@ def _growing() -> None:
     grown = _cpu(lambda: merkle.EMPTY.append(hashes))
     pair = b"\x01" + bytes(64)
     bare = _cpu(lambda: [hashlib.sha256(pair).digest() for _ in range(LEAVES)])
-    nodes = {(level, index): digest for level, index, digest in merkle.EMPTY.append(hashes)[1]}
+    nodes = {
+        (level, index): digest
+        for level, index, digest in merkle.each(merkle.EMPTY.append(hashes)[1])
+    }
     proofs = 2_000
 
     def prove() -> None:

@@ -142,7 +142,7 @@ class Forger:
 
     async def regrow(self, book: str, hashes: Sequence[bytes]) -> None:
         """The stored tree and the frontier to go on from are those of these leaves."""
-        frontier, nodes = merkle.EMPTY.append(hashes)
+        frontier, finished = merkle.EMPTY.append(hashes)
         await self.conn.execute(
             text(
                 "UPDATE ledger.subtree SET hash = :hash "
@@ -150,7 +150,7 @@ class Forger:
             ),
             [
                 {"book": book, "level": level, "index": index, "hash": digest}
-                for level, index, digest in nodes
+                for level, index, digest in merkle.each(finished)
             ],
         )
         query = (

@@ -131,8 +131,8 @@ async def rewritten(conn: AsyncConnection) -> None:
     hashes = await hashes_of(conn)
     subject = leaves.decode(seal).subject | {"root": merkle.root(hashes[:8]).hex()}
     await put(conn, 8, leaves.encode(replace(leaves.decode(seal), subject=subject)))
-    frontier, nodes = merkle.EMPTY.append((await hashes_of(conn))[:10])
-    for level, index, digest in nodes:
+    frontier, finished = merkle.EMPTY.append((await hashes_of(conn))[:10])
+    for level, index, digest in merkle.each(finished):
         await conn.execute(
             text(
                 "UPDATE ledger.subtree SET hash = :hash "

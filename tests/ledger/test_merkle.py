@@ -82,7 +82,7 @@ def test_a_frontier_grown_in_any_batches_has_the_root_of_all_leaves(batches):
     for count in batches:
         frontier, finished = frontier.append(leaves_of(taken + count)[taken:])
         taken += count
-        nodes.update({(level, index): digest for level, index, digest in finished})
+        nodes.update({(level, index): digest for level, index, digest in merkle.each(finished)})
     leaves = leaves_of(taken)
     assert (frontier.size, frontier.root()) == (taken, mth(leaves))
     whole = merkle.lookup_in(leaves)

@@ -275,6 +275,44 @@ async def test_a_leaf_altered_before_publication_stops_its_book_and_no_other(
         await note(books, "a", number)
 
 
+AT_BLOCKS = {
+    "the last of a block is altered": ("UPDATE ledger.leaf SET bytes = bytes || ' '", "= 31", 31),
+    "the first of a block is altered": ("UPDATE ledger.leaf SET bytes = bytes || ' '", "= 32", 32),
+    "two are altered": ("UPDATE ledger.leaf SET bytes = bytes || ' '", "IN (33, 65)", 33),
+    "a hash is altered": ("UPDATE ledger.leaf SET hash = sha256(hash)", "= 64", 64),
+    "the first of all is gone": ("DELETE FROM ledger.leaf", "= 5", 5),
+    "the last of a block is gone": ("DELETE FROM ledger.leaf", "= 31", 31),
+    "the first of a block is gone": ("DELETE FROM ledger.leaf", "= 64", 64),
+    "a block is gone": ("DELETE FROM ledger.leaf", "BETWEEN 32 AND 63", 32),
+    "the last of all is gone": ("DELETE FROM ledger.leaf", "= 69", 69),
+    "all are gone": ("DELETE FROM ledger.leaf", ">= 5", 5),
+}
+"""(what is done, to which positions, where it is found) in a book of 70 leaves, 5 published."""
+
+
+@pytest.mark.parametrize("what", AT_BLOCKS)
+async def test_damage_is_named_at_its_first_position_in_whatever_block_of_32(
+    books: Database, owner: asyncpg.Connection, what: str
+) -> None:
+    done, positions, found = AT_BLOCKS[what]
+    await note(books, "a", *range(5))
+    await publish(books)
+    await note(books, "a", *range(5, 70))
+    await owner.execute(f"{done} WHERE book_id = 'a' AND position {positions}")
+    with pytest.raises(publishing.LogDamaged) as damage:
+        await publish(books)
+    assert (damage.value.book, damage.value.position) == ("a", found)
+
+
+async def test_blocks_of_32_are_published_whole_however_they_were_cut(books: Database) -> None:
+    for begun, end in ((0, 1), (1, 31), (31, 32), (32, 64), (64, 130), (130, 131)):
+        await note(books, "a", *range(begun, end))
+        await note(books, "b", *range(2 * begun, 2 * end))
+        await publish(books)
+    sizes = await assert_published(books)
+    assert (sizes["a"], sizes["b"]) == (131, 262)
+
+
 async def test_a_damaged_top_log_is_published_no_further(
     books: Database, owner: asyncpg.Connection
 ) -> None:
