@@ -261,12 +261,13 @@ class TooSmall(Conflict):
 
 async def inclusion(conn: AsyncConnection, *, book: str, position: int, size: int) -> list[bytes]:
     """The RFC 6962 audit path of a leaf in the tree of that published size, bottom up."""
-    await _check_published(conn, book=book, size=size)
     if not 0 <= position < size:
+        await note_of(conn, book=book, size=size)
         raise TooSmall(f"leaf {position} is not in the first {size} leaves")
     return await _with_nodes(
         conn,
         book=book,
+        size=size,
         proof=lambda node: merkle.inclusion_proof(index=position, size=size, node=node),
     )
 
@@ -275,28 +276,26 @@ async def consistency(
     conn: AsyncConnection, *, book: str, old_size: int, new_size: int
 ) -> list[bytes]:
     """The RFC 6962 consistency proof between two sizes, the later one published."""
-    await _check_published(conn, book=book, size=new_size)
     if not 0 < old_size <= new_size:
+        await note_of(conn, book=book, size=new_size)
         raise TooSmall(f"no proof from size {old_size} to {new_size}")
     return await _with_nodes(
         conn,
         book=book,
+        size=new_size,
         proof=lambda node: merkle.consistency_proof(
             old_size=old_size, new_size=new_size, node=node
         ),
     )
 
 
-async def _check_published(conn: AsyncConnection, *, book: str, size: int) -> None:
-    """Nothing: a checkpoint of that size is published. Raises NoSuchHead."""
-    if await store_log.checkpoint(conn, book=book, size=size) is None:
-        raise NoSuchHead(f"no checkpoint of book {book} at {size}")
-
-
 async def _with_nodes(
-    conn: AsyncConnection, *, book: str, proof: Callable[[merkle.Lookup], list[bytes]]
+    conn: AsyncConnection, *, book: str, size: int, proof: Callable[[merkle.Lookup], list[bytes]]
 ) -> list[bytes]:
-    """The proof made twice: first to learn which subtrees it asks for, then with them."""
+    """The proof made twice: first to learn which subtrees it asks for, then with them.
+
+    Raises NoSuchHead where no checkpoint of that size is published.
+    """
     wanted: list[tuple[int, int]] = []
 
     def note_down(level: int, index: int) -> bytes:
@@ -304,7 +303,9 @@ async def _with_nodes(
         return merkle.EMPTY_ROOT
 
     proof(note_down)
-    found = await store_log.subtrees(conn, book=book, wanted=wanted)
+    found = await store_log.subtrees_under(conn, book=book, size=size, wanted=wanted)
+    if found is None:
+        raise NoSuchHead(f"no checkpoint of book {book} at {size}")
     return proof(lambda level, index: found[level, index])
 
 

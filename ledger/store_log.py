@@ -137,38 +137,65 @@ async def publish(
     )
 
 
+_NODES = (
+    "SELECT -1 AS level, c.size AS first, c.root AS hashes FROM ledger.checkpoint c "
+    "WHERE c.book_id = $1 AND c.size = $2 "
+    "UNION ALL SELECT w.level, n.* FROM unnest($3::smallint[], $4::bigint[]) AS w(level, first) "
+    "CROSS JOIN LATERAL (SELECT s.index, s.hash FROM ledger.subtree s "
+    "WHERE s.book_id = $1 AND s.level = w.level AND s.index >= w.first AND s.index < w.first + 16 "
+    "ORDER BY s.index LIMIT 16) AS n WHERE w.level > 0 "
+    "UNION ALL SELECT 0, n.* FROM unnest($3::smallint[], $4::bigint[]) AS w(level, first) "
+    "CROSS JOIN LATERAL (SELECT h.first_position, h.hashes FROM ledger.leaf_hash h "
+    "WHERE h.book_id = $1 AND h.first_position >= w.first - w.first % 32 "
+    "AND h.first_position < w.first + 16 ORDER BY h.first_position LIMIT 32) AS n WHERE w.level = 0"
+)
+"""No limit leaves a row out. They hold the planner to one look-up in the index for each run of
+nodes: without them it may read a whole tree and join."""
+
+_HEAD = -1
+"""Stands for a level where `_NODES` answers the checkpoint of the size asked."""
+
+
 async def subtrees(
     conn: AsyncConnection, *, book: str, wanted: Iterable[tuple[int, int]]
 ) -> dict[tuple[int, int], bytes]:
-    """The hashes of complete subtrees (level, index), of whatever level; no key for others.
-
-    One statement: a proof reads of each kept level one run of sixteen nodes, whatever the log's
-    size.
-    """
+    """The hashes of complete subtrees (level, index), of whatever level; no key for others."""
     pairs = list(wanted)
+    return _found(pairs, await _nodes(conn, book=book, size=None, pairs=pairs))
+
+
+async def subtrees_under(
+    conn: AsyncConnection, *, book: str, size: int, wanted: Iterable[tuple[int, int]]
+) -> dict[tuple[int, int], bytes] | None:
+    """The same; None where no checkpoint of that size is published."""
+    pairs = list(wanted)
+    nodes = await _nodes(conn, book=book, size=size, pairs=pairs)
+    return _found(pairs, nodes) if (_HEAD, size) in nodes else None
+
+
+async def _nodes(
+    conn: AsyncConnection, *, book: str, size: int | None, pairs: Sequence[tuple[int, int]]
+) -> dict[tuple[int, int], bytes]:
+    """The kept nodes from which the subtrees follow, and the head's root as (_HEAD, size).
+
+    One statement on the driver: a proof reads of each kept level one run of sixteen nodes, whatever
+    the log's size.
+    """
+    driver: Driver = (await conn.get_raw_connection()).driver_connection
     runs = sorted({_run(level, index) for level, index in pairs})
-    rows = await conn.execute(
-        text(
-            "WITH w AS (SELECT * FROM unnest(CAST(:levels AS smallint[]), CAST(:firsts AS bigint[])"
-            ") AS w(level, first)) "
-            "SELECT s.level, s.index AS nth, s.hash AS hashes FROM w JOIN ledger.subtree s "
-            "ON s.level = w.level AND s.index >= w.first AND s.index < w.first + 16 "
-            "WHERE s.book_id = :book AND w.level > 0 "
-            "UNION ALL SELECT 0, h.first_position, h.hashes FROM w JOIN ledger.leaf_hash h "
-            "ON h.first_position >= w.first - w.first % 32 AND h.first_position < w.first + 16 "
-            "WHERE h.book_id = :book AND w.level = 0"
-        ),
-        {
-            "book": book,
-            "levels": [level for level, _ in runs],
-            "firsts": [first for _, first in runs],
-        },
+    rows = await driver.fetch(
+        _NODES, book, size, [level for level, _ in runs], [first for _, first in runs]
     )
-    kept = {
-        (row.level, row.nth + number): row.hashes[32 * number : 32 * number + 32]
-        for row in rows
-        for number in range(len(row.hashes) // 32)
+    return {
+        (level, first + number): hashes[32 * number : 32 * number + 32]
+        for level, first, hashes in rows
+        for number in range(len(hashes) // 32)
     }
+
+
+def _found(
+    pairs: Sequence[tuple[int, int]], kept: dict[tuple[int, int], bytes]
+) -> dict[tuple[int, int], bytes]:
     found = {}
     for level, index in pairs:
         with suppress(KeyError):

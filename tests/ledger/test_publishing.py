@@ -330,6 +330,54 @@ async def test_a_damaged_top_log_is_published_no_further(
     assert await owner.fetchval("SELECT size FROM ledger.head WHERE book_id = 'a'") == 1
 
 
+# ---- proofs
+
+NONE, SMALL = publishing.NoSuchHead, publishing.TooSmall
+REFUSED = [
+    # published are 5 and 40 leaves of 41
+    ("inclusion", {"position": 5, "size": 5}, SMALL),
+    ("inclusion", {"position": -1, "size": 40}, SMALL),
+    ("inclusion", {"position": 0, "size": 39}, NONE),
+    ("inclusion", {"position": 39, "size": 41}, NONE),
+    ("inclusion", {"position": 41, "size": 41}, NONE),
+    ("inclusion", {"position": 0, "size": 0}, NONE),
+    ("inclusion", {"position": 2**53 - 2, "size": 2**53 - 1}, NONE),
+    ("consistency", {"old_size": 0, "new_size": 40}, SMALL),
+    ("consistency", {"old_size": 40, "new_size": 5}, SMALL),
+    ("consistency", {"old_size": 5, "new_size": 39}, NONE),
+    ("consistency", {"old_size": 41, "new_size": 41}, NONE),
+    ("consistency", {"old_size": 0, "new_size": 41}, NONE),
+    ("consistency", {"old_size": 1, "new_size": 2**53 - 1}, NONE),
+]
+
+
+async def test_a_proof_ends_at_a_published_size_of_the_book_asked(books: Database) -> None:
+    for begun, end in ((0, 5), (5, 40)):
+        await note(books, "a", *range(begun, end))
+        await publish(books)
+    await note(books, "b", *range(8))
+    await publish(books)
+    await note(books, "a", 40)
+    async with books.transaction(SERVICE, read_only=True) as conn:
+        for question, asked, refusal in REFUSED:
+            prove = getattr(publishing, question)
+            with pytest.raises(refusal):
+                await prove(conn, book="a", **asked)
+        hashes = await store.leaf_hashes(conn, book="a", from_position=0, to_position=40)
+        for position in range(40):
+            proof = await publishing.inclusion(conn, book="a", position=position, size=40)
+            assert merkle.verify_inclusion(
+                leaf=hashes[position],
+                index=position,
+                size=40,
+                proof=proof,
+                root=merkle.root(hashes),
+            )
+        assert await publishing.consistency(conn, book="a", old_size=40, new_size=40) == []
+        with pytest.raises(publishing.NoSuchHead):  # book b has this many leaves, not this size
+            await publishing.consistency(conn, book="b", old_size=5, new_size=5)
+
+
 # ---- which head witnesses are asked to cosign
 
 
