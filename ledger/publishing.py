@@ -34,11 +34,12 @@ class LogDamaged(LiandaiError):
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):
-    """A head just signed."""
+    """A head just signed. leaves: how many of its leaves no head held before."""
 
     book: str
     size: int
     root: bytes
+    leaves: int
 
 
 PORTION = 20_000
@@ -58,9 +59,10 @@ async def publish(
     leaving_out  books that are damaged and are published no further; all others are
 
     Returns the heads signed now, the top log's last; nothing where nothing is left to publish, or
-    while another publisher is at work. Whoever wants all published commits and asks again until
-    then. Books that have grown least come first, so a book that grew by a million leaves at once
-    keeps no other waiting. The round trips do not depend on how many books have grown.
+    while another publisher is at work. Whoever wants all published commits and asks again, until a
+    portion was not full (`was_full`). Books that have grown least come first, so a book that grew
+    by a million leaves at once keeps no other waiting. The round trips do not depend on how many
+    books have grown.
     Raises LogDamaged at the first leaf whose bytes were altered before publication.
     """
     if not await store_log.one_publisher(conn):
@@ -72,6 +74,11 @@ async def publish(
         return []
     heads = await _extend(conn, portion, hand)
     return heads + await _publish_top(conn, heads, hand)
+
+
+def was_full(heads: Iterable[Published]) -> bool:
+    """Whether a portion held as many leaves as one may: others, committed by then, may be left."""
+    return sum(head.leaves for head in heads if head.book != TOP) >= PORTION
 
 
 class _Hand(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,7 +165,12 @@ async def _extend(conn: AsyncConnection, grown: Sequence[_Grown], hand: _Hand) -
         ]
         heads.append(_signed(one.book, frontier, hand))
     await store_log.publish(conn, heads=heads, runs=runs, subtrees=subtrees, published_at=hand.now)
-    return [Published(book=head.book, size=head.size, root=head.root) for head in heads]
+    return [
+        Published(
+            book=head.book, size=head.size, root=head.root, leaves=head.size - one.published.size
+        )
+        for head, one in zip(heads, grown, strict=True)
+    ]
 
 
 def _hashed(grown: _Grown, recorded: Sequence[store_log.RecordedRun]) -> list[bytes]:
