@@ -6,7 +6,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import bundle as bundles
-from ledger import notes, publishing, receipts, store, store_log
+from ledger import notes, publishing, receipts, service, store, store_known, store_log
 from ledger.bundle import BookContents, BundleContents
 from ledger.entries import Account
 from ledger.errors import Absent, Conflict
@@ -98,22 +98,22 @@ async def _cut(
 
 async def _contents(conn: AsyncConnection, *, book: str, size: int) -> BookContents:
     """The book as it stands, with its stored balances."""
-    return await _book(
-        conn, book=book, size=size, balances=_by_account(await store.accounts(conn, book=book))
-    )
+    balances = {
+        Account(row.party, row.code, row.counterparty, row.ref, row.currency): row.balance_minor
+        for row in await store.accounts(conn, book=book)
+    }
+    return await _book(conn, book=book, size=size, balances=balances)
 
 
 async def _contents_at(conn: AsyncConnection, *, book: str, size: int) -> BookContents:
     """The book as it stood when its log held `size` leaves."""
-    balances = await store_log.balances_at(conn, book=book, size=size)
-    return await _book(conn, book=book, size=size, balances=_by_account(balances))
+    return await _book(conn, book=book, size=size, balances=await _balances(conn, book, size))
 
 
-def _by_account(rows: Sequence[store.Found]) -> dict[Account, int]:
-    return {
-        Account(row.party, row.code, row.counterparty, row.ref, row.currency): row.balance_minor
-        for row in rows
-    }
+async def _balances(conn: AsyncConnection, book: str, size: int) -> dict[Account, int]:
+    """Every account that an entry had touched when the log held `size` leaves, as it stood then."""
+    found = await service.balances(conn, book=book, wanted={"known_size": size})
+    return {one.account: one.balance_minor for one in found}
 
 
 async def _book(
@@ -153,9 +153,9 @@ async def receipt(
     leaf = await store.fact(conn, book=book, leaf_id=leaf_id)
     if leaf is None or book == TOP:
         raise Absent(f"no record {leaf_id} in book {book}")
-    row = await store_log.checkpoint_over(conn, book=book, position=leaf.position)
-    head = None if row is None else await store_log.head_leaf(conn, book=book, size=row.size)
-    if row is None or head is None:
+    size = await _head_over(conn, book=book, position=leaf.position)
+    head = None if size is None else await store_log.head_leaf(conn, book=book, size=size)
+    if size is None or head is None:
         raise NotYetPublished(f"record {leaf_id} is not under a signed head yet")
     top = await _top_over(conn, position=head.position, witnessing=witnessing)
     return Receipt(
@@ -163,7 +163,7 @@ async def receipt(
         book=book,
         position=leaf.position,
         leaf_hash=leaf.hash.hex(),
-        in_book=await _proof(conn, book=book, position=leaf.position, size=row.size),
+        in_book=await _proof(conn, book=book, position=leaf.position, size=size),
         head=bytes(head.bytes).decode(),
         in_top=await _proof(conn, book=TOP, position=head.position, size=top),
     )
@@ -184,15 +184,21 @@ async def witnessed_top(conn: AsyncConnection, witnessing: Witnessing) -> int:
 async def _top_over(conn: AsyncConnection, *, position: int, witnessing: Witnessing | None) -> int:
     """The size of the head of the top log that a receipt ends at."""
     if witnessing is None:
-        row = await store_log.checkpoint_over(conn, book=TOP, position=position)
-        assert row is not None, "a head's leaf is published in the transaction that wrote it"
-        return int(row.size)
+        first = await _head_over(conn, book=TOP, position=position)
+        assert first is not None, "a head's leaf is published in the transaction that wrote it"
+        return first
     size = await witnessed_top(conn, witnessing)
     if size <= position:
         raise NotYetWitnessed(
             f"no head over the record bears {witnessing.at_least} of the cosignatures asked for"
         )
     return size
+
+
+async def _head_over(conn: AsyncConnection, *, book: str, position: int) -> int | None:
+    """The size of the first head that covers the leaf at a position."""
+    heads = await store_known.heads_over(conn, known=[(book, position + 1)])
+    return heads[0].size if heads else None
 
 
 async def _proof(conn: AsyncConnection, *, book: str, position: int, size: int) -> str:

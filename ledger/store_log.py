@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import msgspec
 from sqlalchemy import BigInteger, cast, func, select, text
-from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import merkle, tables
@@ -244,18 +244,6 @@ async def checkpoint_by(conn: AsyncConnection, *, book: str, until: datetime) ->
     return (await conn.execute(of_book.order_by(table.c.size).limit(1))).one_or_none()
 
 
-async def checkpoint_over(conn: AsyncConnection, *, book: str, position: int) -> Found | None:
-    """The first checkpoint that covers the leaf at a position."""
-    table = tables.checkpoint
-    query = (
-        select(table)
-        .where(table.c.book_id == book, table.c.size > position)
-        .order_by(table.c.size)
-        .limit(1)
-    )
-    return (await conn.execute(query)).one_or_none()
-
-
 async def head_leaf(conn: AsyncConnection, *, book: str, size: int) -> Found | None:
     """(position, bytes) of the top log's leaf that commits to the book's head of that size."""
     return (
@@ -316,32 +304,6 @@ async def heads_below(conn: AsyncConnection, *, size: int) -> dict[str, int]:
         .group_by(book)
     )
     return {row.book: row.covered for row in (await conn.execute(query)).all()}
-
-
-async def balances_at(conn: AsyncConnection, *, book: str, size: int) -> Sequence[Found]:
-    """Every account that entries had touched when the log held `size` leaves, and its balance then,
-    as the last of those entries stored it."""
-    entry, account = tables.entry, tables.account
-    last = (
-        select(entry.c.account_no, entry.c.balance_after_minor)
-        .ext(distinct_on(entry.c.account_no))
-        .where(entry.c.book_id == book, entry.c.position < size)
-        .order_by(entry.c.account_no, entry.c.position.desc(), entry.c.line.desc())
-        .subquery()
-    )
-    query = (
-        select(
-            account.c.party,
-            account.c.code,
-            account.c.counterparty,
-            account.c.ref,
-            account.c.currency,
-            last.c.balance_after_minor.label("balance_minor"),
-        )
-        .join(last, last.c.account_no == account.c.account_no)
-        .where(account.c.book_id == book)
-    )
-    return (await conn.execute(query)).all()
 
 
 async def add_time_stamp(
