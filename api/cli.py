@@ -13,7 +13,7 @@ from typing import Any
 import rich_click as click
 from click import exceptions
 
-from api.cli_proofs import policy, receipt, timestamp, witness
+from api.cli_proofs import policy, proof, timestamp, witness
 from api.terminal import print_answer as _print
 from api.terminal import read_file as _read
 from api.terminal import read_json_file as _document
@@ -181,23 +181,6 @@ def verify(bundle: str, policy: str | None) -> int:
 
 
 @liandai.command()
-@click.argument("file", metavar="FILE")
-@click.option("--policy", metavar="FILE", help="Keys to trust, from outside the proof.")
-def proof(file: str, policy: str | None) -> int:
-    """Check the proof of one balance or record offline, up to the heads that banks cosign.
-
-    Exit 1: it does not hold; the answer names the first step that does not.
-    """
-    from ledger.notes import read_policy
-    from ledger.proven import check
-
-    trusted = None if policy is None else read_policy(_read(policy, place="--policy"))
-    found = check(_read(file, place="FILE"), trusted)
-    _print(found.document())
-    return 0 if found.verified else 1
-
-
-@liandai.command()
 def verifier() -> None:
     """Print the stand-alone verifier: one file that needs Python 3.11 and nothing of ours."""
     from ledger import standalone
@@ -232,8 +215,8 @@ def sign(key_file: str, by: str, kind: str, body: str) -> None:
     _print(sign_document(Path(key_file), by=by, kind=kind, body=document))
 
 
-for proving in (receipt, policy, witness, timestamp):
-    liandai.add_command(proving)
+for trusting_nobody in (proof, policy, witness, timestamp):
+    liandai.add_command(trusting_nobody)
 
 
 # ---- the service

@@ -1,4 +1,4 @@
-"""The commands of those who trust nobody here: receipts, policies, a witness of one's own.
+"""The commands of those who trust nobody here: proofs, policies, a witness of one's own.
 
 None of them needs a database. Exit codes are those of `api.cli`.
 """
@@ -14,20 +14,20 @@ from ledger.errors import WrongInput
 
 
 @click.command()
-@click.argument("receipt", metavar="RECEIPT")
+@click.argument("file", metavar="FILE")
 @click.option("--policy", required=True, metavar="FILE", help="Keys to trust, from elsewhere.")
 @click.option("--leaf", metavar="HASH", help="The leaf hash you were promised; must be this one.")
-def receipt(receipt: str, policy: str, leaf: str | None) -> int:
-    """Verify a receipt offline: that a record was published under a head witnesses cosigned.
+def proof(file: str, policy: str, leaf: str | None) -> int:
+    """Check a proof offline: the receipt of a record, or a balance at the close of a day.
 
-    Exit 1: it does not hold, or is about another leaf; the answer says why.
+    The file says which it is. The answer says in words what is proved, and what is not. Exit 1: it
+    does not hold, or is about another leaf; the answer says why.
     """
-    from ledger import receipts
+    from ledger import proven
     from ledger.notes import read_policy
 
     trusted = read_policy(read_file(policy, place="--policy"))
-    kept = receipts.read_receipt(read_file(receipt, place="RECEIPT"))
-    verdict = receipts.verify(kept, trusted, leaf_hash=leaf)
+    verdict = proven.verify(proven.read(read_file(file, place="FILE")), trusted, leaf_hash=leaf)
     print_answer(verdict.document())
     return 0 if verdict.verified else 1
 

@@ -86,8 +86,6 @@ PARAMETERS: Final = {
     "ref": "What the account is kept for, as a draw's id",
     "since": "The first day of the period whose cash is stated",
     "size": "A published size of the log",
-    "top_size": "Under which published head of the top log; the earliest that holds it by default; "
-    "not together with `witnessed`",
     "transaction": "The record's id of a transaction or of a posted pending",
     "tile": "The tile's name as C2SP tlog-tiles has it, as `0/x001/234.p/8`; without the level for "
     "entries",
@@ -117,9 +115,7 @@ SCHEMAS: Final = "#/components/schemas/"
 NAMES: Final = {
     "api_routes_accruals_Side": "AccrualSide",
     "api_routes_house_books_Receipt": "PostingReceipt",
-    "api_routes_ledger_Proof": "TreeProof",
     "facility_history_Document": "SourceDocument",
-    "ledger_proven_Proof": "Proof",
     "ledger_receipts_Receipt": "Receipt",
     "ledger_statements_Standing": "AccountStanding",
     "ledger_statements_StatementLine": "BookStatementLine",

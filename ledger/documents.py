@@ -19,6 +19,7 @@ T = TypeVar("T")
 MAX_SAFE_INTEGER = 2**53 - 1
 MAX_DEPTH = 64
 
+_HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -112,6 +113,13 @@ def _in_our_words(message: str) -> str:
 def read_document(raw: bytes, shape: type[T], *, place: str = "$") -> T:
     """One strict JSON document as a msgspec type; see `read_json` and `convert`."""
     return convert(read_json(raw, place=place), shape, place=place)
+
+
+def read_hash(text: str, *, place: str) -> bytes:
+    """The 32 bytes of a SHA-256 in hex, in its one spelling. WrongInput for any other."""
+    if _HASH.fullmatch(text) is None:
+        raise WrongInput(place, "64 lower-case hex digits")
+    return bytes.fromhex(text)
 
 
 _WRITER = msgspec.json.Encoder(order="sorted")

@@ -1,22 +1,47 @@
-"""What is taken home: audit bundles and receipts, read from the database as it stands."""
+"""What is taken home: bundles, receipts and proofs of balances, from the database as it stands."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import bundle as bundles
-from ledger import notes, publishing, receipts, service, store, store_known, store_log
+from ledger import (
+    leaves,
+    merkle,
+    notes,
+    publishing,
+    receipts,
+    seals,
+    service,
+    store,
+    store_known,
+    store_log,
+)
 from ledger.bundle import BookContents, BundleContents
+from ledger.documents import convert
 from ledger.entries import Account
 from ledger.errors import Absent, Conflict
 from ledger.leaves import KINDS
 from ledger.notes import ED25519, Policy, VerifierKey
+from ledger.proven import BalanceProof
 from ledger.receipts import LogProof, Receipt
 from ledger.replay import REGISTRY, TOP
+from ledger.seals import DaySeal
 from ledger.signatures import Signer
 
 ALL_KINDS = KINDS
+
+
+class NoSeal(Absent):
+    """Nothing of the book was sealed by that day."""
+
+
+class NotAsSealed(Conflict):
+    """The book no longer gives the balances that the day's seal binds: it was altered."""
+
+    code = "not-as-sealed"
 
 
 class NotYetPublished(Conflict):
@@ -87,7 +112,7 @@ async def _cut(
     conn: AsyncConnection, books: Sequence[str], witnessing: Witnessing
 ) -> dict[str, int]:
     """Every wanted book as long as the last head that counts has it."""
-    top = await witnessed_top(conn, witnessing)
+    top = await _witnessed_top(conn, witnessing)
     sizes = {**await store_log.heads_below(conn, size=top), TOP: top}
     wanted = sorted({*(books or sizes), REGISTRY, TOP})
     absent = [book for book in wanted if book not in sizes]
@@ -144,7 +169,7 @@ async def _book(
 async def receipt(
     conn: AsyncConnection, *, book: str, leaf_id: str, witnessing: Witnessing | None
 ) -> Receipt:
-    """The receipt of one record, as `receipts.verify` judges it offline.
+    """The receipt of one record, as `proven.verify` judges it offline.
 
     witnessing  its head of the top log is the last that so many have cosigned; for None, the first
                 that covers the record, with whatever cosignatures stand under it
@@ -169,7 +194,48 @@ async def receipt(
     )
 
 
-async def witnessed_top(conn: AsyncConnection, witnessing: Witnessing) -> int:
+async def balance_proof(
+    conn: AsyncConnection,
+    *,
+    book: str,
+    day: date,
+    account: Account,
+    witnessing: Witnessing | None,
+) -> BalanceProof:
+    """The proof of the account's balance at the close of the day, under the last seal by then.
+
+    Making it reads what no member may read, the book's salt and every other balance: the caller
+    has looked before whether the asker may know this one, and speaks for the service here.
+
+    witnessing  as for the receipt of the seal
+    Raises DayNotClosed, NoSeal, Absent for an account without entries by then, NotAsSealed, and
+    what `receipt` raises.
+    """
+    size = await service.size_at_close(conn, book=book, day=day)
+    if not size:
+        raise NoSeal(f"nothing of book {book} was sealed by {day}")
+    (row,) = await store.leaf_bytes(conn, book=book, from_position=size - 1, to_position=size)
+    if merkle.leaf_hash(row.bytes) != row.hash:
+        raise NotAsSealed(f"the seal at {size - 1} of book {book} is not as it was recorded")
+    leaf = leaves.decode(row.bytes)
+    seal = convert(leaf.subject, DaySeal, place="$.subject")
+    balances = await _balances(conn, book, seal.size)
+    if account not in balances:
+        raise Absent(f"no such account in book {book} by {day}")
+    kept = await receipt(conn, book=book, leaf_id=leaf.leaf_id, witnessing=witnessing)
+    salt = await store.salt(conn, book=book)
+    assert salt is not None, "a book has a salt from its opening"
+    if seals.balances_root(balances, salt=salt, day=seal.day).hex() != seal.balances_root:
+        raise NotAsSealed(f"the entries of book {book} do not give what was sealed on {seal.day}")
+    return BalanceProof(
+        v="liandai.balance-proof/v1",
+        balance=seals.prove_balance(balances, account=account, salt=salt, day=seal.day),
+        seal=bytes(row.bytes).decode(),
+        receipt=kept,
+    )
+
+
+async def _witnessed_top(conn: AsyncConnection, witnessing: Witnessing) -> int:
     """The size of the last head of the top log that so many have cosigned. NotYetWitnessed."""
     size = await store_log.witnessed_size(
         conn, book=TOP, at_least=witnessing.at_least, witnesses=witnessing.witnesses
@@ -187,7 +253,7 @@ async def _top_over(conn: AsyncConnection, *, position: int, witnessing: Witness
         first = await _head_over(conn, book=TOP, position=position)
         assert first is not None, "a head's leaf is published in the transaction that wrote it"
         return first
-    size = await witnessed_top(conn, witnessing)
+    size = await _witnessed_top(conn, witnessing)
     if size <= position:
         raise NotYetWitnessed(
             f"no head over the record bears {witnessing.at_least} of the cosignatures asked for"

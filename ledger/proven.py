@@ -1,219 +1,116 @@
-"""Whether one answer of the ledger holds, offline: a balance at a day's close, a record in a log.
+"""Whether a proof document holds, offline: the receipt of a record, or a balance at a day's close.
 
-A proof is one JSON document that leads from what it says up to a signed head:
+A **proof of a balance** leads to the same two heads as a receipt, since it holds one:
 
-    balance     under the balances root of the day's seal, salted, so that it shows no other
-    the seal,   or any record, is a leaf of its book's log: an inclusion path to the book's head
-    the head    signed by the log's key, and itself a leaf of the top log, whose head banks cosign
+    the balance, salted so that it shows no other  --balance-->  the balances root of a day's seal
+    that very seal, as a leaf of its book (`seal`)  --receipt-->  a head with cosignatures
 
-What to trust comes from outside the document: a policy (`ledger.notes`). Without one a proof can
-only agree with itself. Nothing is read or made here; `ledger.proving` makes proofs.
+A document's own `v` says which of the two it is. Nothing is fetched or made here, and only a
+`Policy` brought from elsewhere says whose keys count; `ledger.evidence` makes both.
 """
 
-from collections.abc import Sequence
-from datetime import date
-from typing import Any, Final, Literal
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from ledger import leaves, merkle, notes, seals
-from ledger.documents import convert, read_json
-from ledger.entries import Account
+from ledger import merkle, receipts
+from ledger.documents import convert, read_hash, read_json
 from ledger.errors import LiandaiError, WrongInput
-from ledger.notes import ED25519, Head, Policy, VerifierKey, read_verifier_key
-from ledger.seals import BalanceProof, DaySeal
-from ledger.signatures import decode_base64
+from ledger.money import format_amount, scale_of
+from ledger.notes import Policy
+from ledger.receipts import Receipt, Verdict
+from ledger.replay import read_leaf
+from ledger.seals import BalanceLeaf, DaySeal, SealedBalance, verify_balance
 
-TOP: Final = "top"
+NOT_PROVED: Final = (
+    "any other balance of that day, or how many there are",
+    "what became known after that day was closed, whatever its value date",
+    "which entries make the balance up, and whether they follow from any terms: a whole bundle "
+    "shows the first, and computes the second again",
+)
 
 
-class InLog(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A leaf of a book's log, and its path to the root of a head.
+class BalanceProof(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The proof of one balance at the close of a day, as it stands in a file.
 
-    leaf    base64 of the verbatim bytes; null where they are not the asker's to read
-    hashes  the inclusion path, hex, bottom up
-    note    the head: a C2SP checkpoint with the cosignatures received for it
+    balance  under the balances root of the day's seal
+    seal     the text of the seal's leaf, verbatim; receipt: of that leaf
     """
 
-    book: str
-    position: int
-    leaf: str | None
-    leaf_hash: str
-    hashes: tuple[str, ...]
-    note: str
+    v: Literal["liandai.balance-proof/v1"]
+    balance: SealedBalance
+    seal: str
+    receipt: Receipt
 
 
-class SealedBalance(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A balance leaf, base64, and its path to the seal's balances root."""
-
-    leaf: str
-    index: int
-    size: int
-    hashes: tuple[str, ...]
+ProofDocument: TypeAlias = Receipt | BalanceProof
 
 
-class Proof(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a proof document holds.
-
-    log      the key that signs the installation's logs, as a C2SP verifier key: to be compared
-             with the one you know, not to be believed
-    says     what is proved, in words of its own: checked against the leaves
-    record   the record, or the day's seal
-    top      the leaf of the top log that holds the record's head
-    balance  only of a balance
-    """
-
-    format: Literal["liandai/v1/proof"]
-    log: str
-    says: dict[str, Any]
-    record: InLog
-    top: InLog
-    balance: SealedBalance | None
-
-
-class Proven(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a proof.
-
-    trust        `policy` where keys came from outside, `self` where the proof only agrees with
-                 itself
-    cosigned_by  witnesses of the policy under the top log's head
-    problem      the first thing that does not hold; None where all does
-    """
-
-    verified: bool
-    says: dict[str, Any]
-    trust: Literal["policy", "self"]
-    cosigned_by: tuple[str, ...]
-    problem: str | None
-
-    def document(self) -> dict[str, Any]:
-        """As JSON values, for printing."""
-        return msgspec.to_builtins(self)
-
-
-class DoesNotHold(LiandaiError):
-    """A step of the proof does not lead where it says."""
-
-
-def check(raw: bytes, policy: Policy | None) -> Proven:
-    """What a proof document comes to. Raises WrongInput only where it is no such document."""
+def read(raw: bytes) -> ProofDocument:
+    """The proof document of a file. WrongInput where it is none."""
     found = read_json(raw)
-    if isinstance(found, dict) and "in_top" in found:
-        raise WrongInput("$", "a proof of a balance or record; a receipt is for `liandai receipt`")
-    proof = convert(found, Proof)
-    trust: Literal["policy", "self"] = "self" if policy is None else "policy"
+    match found:
+        case {"v": "liandai.receipt/v1"}:
+            receipt = convert(found, Receipt)
+            read_hash(receipt.leaf_hash, place="$.leaf_hash")
+            return receipt
+        case {"v": "liandai.balance-proof/v1"}:
+            proof = convert(found, BalanceProof)
+            read_hash(proof.receipt.leaf_hash, place="$.receipt.leaf_hash")
+            return proof
+        case _:
+            raise WrongInput("$.v", "liandai.receipt/v1 or liandai.balance-proof/v1")
+
+
+def verify(proof: ProofDocument, policy: Policy, *, leaf_hash: str | None) -> Verdict:
+    """The verdict on a proof by the keys of the policy; never an error, whatever it holds.
+
+    leaf_hash  the hash (hex) that the reader was promised of the record, of a balance the seal's,
+               which must be the proof's; or None
+    """
+    if isinstance(proof, Receipt):
+        return receipts.verify(proof, policy, leaf_hash=leaf_hash)
+    published = receipts.verify(proof.receipt, policy, leaf_hash=leaf_hash, place="$.receipt")
+    not_proved = [*NOT_PROVED, *receipts.not_proved_of_heads(policy)]
+    found = msgspec.structs.replace(published, not_proved=not_proved)
+    if not found.verified:
+        return found
     try:
-        cosigned_by = _check(proof, policy)
-    except (LiandaiError, ValueError) as error:
-        return Proven(
-            verified=False, says=proof.says, trust=trust, cosigned_by=(), problem=str(error)
-        )
-    return Proven(
-        verified=True, says=proof.says, trust=trust, cosigned_by=cosigned_by, problem=None
+        shown = _shown(proof)
+        words = _in_words(shown, book=found.book)
+    except (LiandaiError, ValueError, RecursionError) as error:
+        return msgspec.structs.replace(found, verified=False, proved=[], why=str(error))
+    return msgspec.structs.replace(
+        found,
+        proved=[words, *found.proved],
+        balance={
+            "account": msgspec.to_builtins(shown.account),
+            "day": shown.day.isoformat(),
+            "balance_minor": shown.balance_minor,
+        },
     )
 
 
-def _check(proof: Proof, policy: Policy | None) -> tuple[str, ...]:
-    log = read_verifier_key(proof.log, place="$.log")
-    if log.kind != ED25519:
-        raise DoesNotHold("$.log: a log's key is an Ed25519 key")
-    if policy is not None and policy.log != log:
-        raise DoesNotHold("$.log: another key than the policy's")
-    head, _ = _head(proof.record, log, ())
-    _check_included(proof.record, head, place="$.record")
-    witnesses = () if policy is None else policy.witnesses
-    top, cosigned_by = _head(proof.top, log, witnesses)
-    _check_included(proof.top, top, place="$.top")
-    _check_top(proof, head)
-    if policy is not None and len(cosigned_by) < policy.threshold:
-        raise DoesNotHold(
-            f"$.top.note: cosigned by {len(cosigned_by)} of the {policy.threshold} witnesses asked"
-        )
-    _check_says(proof)
-    return cosigned_by
+def _shown(proof: BalanceProof) -> BalanceLeaf:
+    """The balance that the seal vouches for, once the seal is the receipt's leaf."""
+    raw = proof.seal.encode()
+    if merkle.leaf_hash(raw) != bytes.fromhex(proof.receipt.leaf_hash):
+        raise WrongInput("$.seal", "the very leaf that $.receipt is of")
+    leaf = read_leaf(raw)
+    if (leaf.kind, leaf.book) != ("seal", proof.receipt.book):
+        raise WrongInput("$.seal", f"the seal of a day in book {proof.receipt.book}")
+    seal = convert(leaf.subject, DaySeal, place="$.seal.subject")
+    root = read_hash(seal.balances_root, place="$.seal.subject.balances_root")
+    return verify_balance(proof.balance, balances_root=root, day=seal.day, place="$.balance")
 
 
-def _head(
-    found: InLog, log: VerifierKey, witnesses: Sequence[VerifierKey]
-) -> tuple[notes.Checkpoint, tuple[str, ...]]:
-    opened = notes.open_checkpoint(
-        found.note.encode(),
-        origin=notes.origin(installation=log.name, book=found.book),
-        log=log,
-        witnesses=witnesses,
+def _in_words(shown: BalanceLeaf, *, book: str) -> str:
+    account = shown.account
+    scale_of(account.currency, place="$.balance.leaf.account.currency")
+    towards = f" towards {account.counterparty}" if account.counterparty else ""
+    about = f" for {account.ref}" if account.ref else ""
+    amount = format_amount(shown.balance_minor, currency=account.currency)
+    return (
+        f"at the close of {shown.day} account {account.code}{towards}{about} of {account.party} in "
+        f"book {book} stood at {amount} {account.currency}, debit positive, credit negative"
     )
-    return opened.checkpoint, tuple(signed.key.name for signed in opened.cosignatures)
-
-
-def _check_included(found: InLog, head: notes.Checkpoint, *, place: str) -> None:
-    digest = bytes.fromhex(found.leaf_hash)
-    if found.leaf is not None and merkle.leaf_hash(_bytes(found.leaf, place)) != digest:
-        raise DoesNotHold(f"{place}.leaf: its bytes do not hash to leaf_hash")
-    if not 0 <= found.position < head.size or not merkle.verify_inclusion(
-        leaf=digest,
-        index=found.position,
-        size=head.size,
-        proof=[bytes.fromhex(one) for one in found.hashes],
-        root=head.root,
-    ):
-        raise DoesNotHold(f"{place}.hashes: they do not lead to the root of {place}.note")
-
-
-def _bytes(text: str, place: str) -> bytes:
-    return decode_base64(text, size=None, place=f"{place}.leaf")
-
-
-def _check_top(proof: Proof, head: notes.Checkpoint) -> None:
-    if proof.top.book != TOP or proof.top.leaf is None:
-        raise DoesNotHold("$.top: expected a leaf of the top log with its bytes")
-    leaf = leaves.decode(_bytes(proof.top.leaf, "$.top"))
-    said = convert(leaf.subject, Head, place="$.top.leaf.subject")
-    if (said.book, said.size, said.root) != (proof.record.book, head.size, head.root.hex()):
-        raise DoesNotHold("$.top.leaf: it holds another head than $.record.note")
-
-
-def _check_says(proof: Proof) -> None:
-    expected: dict[str, Any] = {
-        "book": proof.record.book,
-        "position": proof.record.position,
-        "leaf_hash": proof.record.leaf_hash,
-    }
-    if proof.balance is not None:
-        expected = _balance(proof, proof.balance)
-    elif proof.record.leaf is not None:
-        expected["record"] = leaves.decode(_bytes(proof.record.leaf, "$.record")).leaf_id
-    if proof.says != expected:
-        raise DoesNotHold("$.says: not what the leaves say")
-
-
-def _balance(proof: Proof, balance: SealedBalance) -> dict[str, Any]:
-    """What the proof's seal and balance leaf say."""
-    if proof.record.leaf is None:
-        raise DoesNotHold("$.record.leaf: a balance needs the bytes of its day's seal")
-    seal = leaves.decode(_bytes(proof.record.leaf, "$.record"))
-    if (seal.kind, seal.book) != ("seal", proof.record.book):
-        raise DoesNotHold("$.record.leaf: expected the seal of a day in this book")
-    said = convert(seal.subject, DaySeal, place="$.record.leaf.subject")
-    found = seals.verify_balance(
-        BalanceProof(
-            leaf=_bytes(balance.leaf, "$.balance"),
-            index=balance.index,
-            size=balance.size,
-            path=tuple(bytes.fromhex(one) for one in balance.hashes),
-        ),
-        balances_root=bytes.fromhex(said.balances_root),
-        day=said.day,
-    )
-    return balance_said(
-        book=seal.book, day=said.day, account=found.account, balance_minor=found.balance_minor
-    )
-
-
-def balance_said(*, book: str, day: date, account: Account, balance_minor: int) -> dict[str, Any]:
-    """What the proof of a balance says."""
-    return {
-        "book": book,
-        "day": day.isoformat(),
-        "account": msgspec.to_builtins(account),
-        "balance_minor": balance_minor,
-    }

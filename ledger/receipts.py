@@ -20,23 +20,25 @@ from typing import Any, Final, Literal
 import msgspec
 
 from ledger import merkle, notes
-from ledger.documents import convert, read_json
+from ledger.documents import convert, read_hash
 from ledger.errors import LiandaiError, WrongInput
 from ledger.merkle import HASH_SIZE
 from ledger.notes import OpenedCheckpoint, Policy, VerifierKey
 from ledger.replay import TOP, read_leaf
 from ledger.signatures import decode_base64, encode_base64
+from ledger.verify import NOT_PROVED_ALONE
 
 HEADER: Final = "c2sp.org/tlog-proof@v1"
 MAX_STEPS: Final = 63
 NOT_PROVED: Final = (
     "what the record says: compare the leaf hash with the one promised to you, or with the leaf",
-    "any balance: only a day seal or a whole bundle shows one",
-    "that the witnesses are independent of the operator and of one another",
+    "any balance: the proof of a balance or a whole bundle shows one",
+)
+NOT_PROVED_OF_WITNESSES: Final = (
+    "that the witnesses are independent of the operator and of one another"
 )
 
 _INDEX = re.compile(r"index (?P<index>0|[1-9][0-9]{0,18})", re.ASCII)
-_LEAF_HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 # ---- log proofs
@@ -133,12 +135,17 @@ class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a receipt holds under a policy. why: what does not, None where all does.
+    """Whether a proof holds under a policy. why: what does not, None where all does.
 
-    size, top_size  of the two heads; witnesses  who of the policy cosigned the second
+    proved, not_proved  in words; nothing is proved where something does not hold
+    balance             account, day and balance_minor, where the proof is of one and holds
+    book, position, leaf_hash  the record's leaf; of a balance, the seal's
+    size, top_size      of the two heads; witnesses: who of the policy cosigned the second
     """
 
     verified: bool
+    proved: list[str] = []
+    balance: dict[str, Any] | None = None
     book: str
     position: int
     leaf_hash: str
@@ -149,41 +156,33 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     why: str | None = None
 
     def document(self) -> dict[str, Any]:
-        """The JSON of `liandai receipt`; `why` only where something does not hold."""
+        """The JSON of `liandai proof`; `balance` and `why` only where there is one."""
         document: dict[str, Any] = msgspec.to_builtins(self)
-        if self.why is None:
-            del document["why"]
-        return document
+        return {
+            name: value
+            for name, value in document.items()
+            if value is not None or name not in ("balance", "why")
+        }
 
 
-def read_receipt(raw: bytes) -> Receipt:
-    """The receipt of a file. WrongInput where it is none."""
-    found = read_json(raw)
-    if isinstance(found, dict) and "says" in found:
-        raise WrongInput("$", "a receipt; a proof of a balance or record is for `liandai proof`")
-    receipt = convert(found, Receipt)
-    if _LEAF_HASH.fullmatch(receipt.leaf_hash) is None:
-        raise WrongInput("$.leaf_hash", "64 lower-case hex digits")
-    return receipt
-
-
-def verify(receipt: Receipt, policy: Policy, *, leaf_hash: str | None) -> Verdict:
+def verify(receipt: Receipt, policy: Policy, *, leaf_hash: str | None, place: str = "$") -> Verdict:
     """The verdict on a receipt by the keys of the policy; never an error, whatever it holds.
 
     leaf_hash  the hash (hex) that the reader was promised, which must be the receipt's; or None
+    place      where the receipt stands in its document
     """
     found = Verdict(
         verified=False,
         book=receipt.book,
         position=receipt.position,
         leaf_hash=receipt.leaf_hash,
-        not_proved=list(NOT_PROVED),
+        not_proved=[*NOT_PROVED, *not_proved_of_heads(policy)],
     )
     if leaf_hash is not None and leaf_hash != receipt.leaf_hash:
-        return msgspec.structs.replace(found, why=f"the receipt is not about leaf {leaf_hash}")
+        return msgspec.structs.replace(found, why=f"the proof is not about leaf {leaf_hash}")
     try:
-        in_book = _check_in_book(receipt, policy)
-        in_top = _check_in_top(receipt, policy, in_book)
+        in_book = _check_in_book(receipt, policy, place)
+        in_top = _check_in_top(receipt, policy, in_book, place)
     except (LiandaiError, ValueError, RecursionError) as error:
         return msgspec.structs.replace(found, why=str(error))
     names = [signed.key.name for signed in in_top.cosignatures]
@@ -198,37 +197,56 @@ def verify(receipt: Receipt, policy: Policy, *, leaf_hash: str | None) -> Verdic
             counted,
             why=f"{len(names)} of the {policy.threshold} cosignatures the policy asks for",
         )
-    return msgspec.structs.replace(counted, verified=True)
+    return msgspec.structs.replace(counted, verified=True, proved=_in_words(counted, policy))
 
 
-def _check_in_book(receipt: Receipt, policy: Policy) -> OpenedCheckpoint:
-    proof = read_proof(receipt.in_book.encode(), place="$.in_book")
+def not_proved_of_heads(policy: Policy) -> list[str]:
+    """What no head proves, whatever it is the head of."""
+    alone = () if policy.threshold else (NOT_PROVED_ALONE,)
+    return [NOT_PROVED_OF_WITNESSES, *alone]
+
+
+def _in_words(found: Verdict, policy: Policy) -> list[str]:
+    return [
+        f"leaf {found.position} of book {found.book} has the hash {found.leaf_hash}, and is one of "
+        f"the first {found.size} leaves that {policy.log.name} published of the book",
+        f"the head of these {found.size} leaves is itself one of the first {found.top_size} leaves "
+        f"of the top log, whose head is cosigned by {', '.join(found.witnesses) or 'nobody'}",
+    ]
+
+
+def _check_in_book(receipt: Receipt, policy: Policy, place: str) -> OpenedCheckpoint:
+    proof = read_proof(receipt.in_book.encode(), place=f"{place}.in_book")
     if proof.index != receipt.position or receipt.book == TOP:
-        raise WrongInput("$.in_book", f"a proof of leaf {receipt.position} of a book")
+        raise WrongInput(f"{place}.in_book", f"a proof of leaf {receipt.position} of a book")
     return check_proof(
         proof,
-        leaf_hash=bytes.fromhex(receipt.leaf_hash),
+        leaf_hash=read_hash(receipt.leaf_hash, place=f"{place}.leaf_hash"),
         origin=notes.origin(installation=policy.log.name, book=receipt.book),
         log=policy.log,
         witnesses=[],
-        place="$.in_book",
+        place=f"{place}.in_book",
     )
 
 
-def _check_in_top(receipt: Receipt, policy: Policy, in_book: OpenedCheckpoint) -> OpenedCheckpoint:
+def _check_in_top(
+    receipt: Receipt, policy: Policy, in_book: OpenedCheckpoint, place: str
+) -> OpenedCheckpoint:
     raw = receipt.head.encode()
     leaf = read_leaf(raw)
     if leaf.kind != "head" or leaf.book != TOP:
-        raise WrongInput("$.head", "a head, as a leaf of the top log")
-    head = convert(leaf.subject, notes.Head, place="$.head.subject")
+        raise WrongInput(f"{place}.head", "a head, as a leaf of the top log")
+    head = convert(leaf.subject, notes.Head, place=f"{place}.head.subject")
     standing = (receipt.book, in_book.checkpoint.size, in_book.checkpoint.root.hex())
     if (head.book, head.size, head.root) != standing:
-        raise WrongInput("$.head", f"the very head of {receipt.book} that $.in_book leads to")
+        raise WrongInput(
+            f"{place}.head", f"the very head of {receipt.book} that {place}.in_book leads to"
+        )
     return check_proof(
-        read_proof(receipt.in_top.encode(), place="$.in_top"),
+        read_proof(receipt.in_top.encode(), place=f"{place}.in_top"),
         leaf_hash=merkle.leaf_hash(raw),
         origin=notes.origin(installation=policy.log.name, book=TOP),
         log=policy.log,
         witnesses=policy.witnesses,
-        place="$.in_top",
+        place=f"{place}.in_top",
     )

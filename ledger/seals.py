@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from ledger import merkle
-from ledger.documents import canonical, read_document
+from ledger.documents import canonical, read_document, read_hash
 from ledger.entries import Account
 from ledger.errors import WrongInput
 
@@ -55,17 +55,17 @@ class BalanceLeaf(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     salt: str
 
 
-class BalanceProof(msgspec.Struct, frozen=True, kw_only=True):
-    """What convinces a party of one balance, given the day seal.
+class SealedBalance(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What convinces a party of one balance, given the day seal; as it stands in a document.
 
-    leaf  the bytes of the balance leaf
-    path  inclusion proof of the leaf at `index` among `size`
+    leaf    the text of the balance leaf, verbatim
+    hashes  hex, the inclusion path of the leaf at `index` among `size`, bottom up
     """
 
-    leaf: bytes
+    leaf: str
     index: int
     size: int
-    path: tuple[bytes, ...]
+    hashes: tuple[str, ...]
 
 
 def leaf_salt(*, salt: bytes, day: date, account: Account) -> bytes:
@@ -92,8 +92,8 @@ def balances_root(balances: Mapping[Account, int], *, salt: bytes, day: date) ->
 
 def prove_balance(
     balances: Mapping[Account, int], *, account: Account, salt: bytes, day: date
-) -> BalanceProof:
-    """The proof of one account's balance under the day's `balances_root`.
+) -> SealedBalance:
+    """One account's balance with its path to the day's `balances_root`.
 
     Raises WrongInput where the book has no such account.
     """
@@ -103,25 +103,36 @@ def prove_balance(
     hashes = _leaf_hashes(balances, salt=salt, day=day)
     path = merkle.inclusion_proof(index=index, size=len(hashes), node=merkle.lookup_in(hashes))
     leaf = balance_leaf(account=account, balance_minor=balances[account], day=day, salt=salt)
-    return BalanceProof(leaf=leaf, index=index, size=len(hashes), path=tuple(path))
+    return SealedBalance(
+        leaf=leaf.decode(),
+        index=index,
+        size=len(hashes),
+        hashes=tuple(step.hex() for step in path),
+    )
 
 
-def verify_balance(proof: BalanceProof, *, balances_root: bytes, day: date) -> BalanceLeaf:
+def verify_balance(
+    shown: SealedBalance, *, balances_root: bytes, day: date, place: str
+) -> BalanceLeaf:
     """The balance that the seal's root vouches for.
 
-    Raises WrongInput where the leaf is malformed, of another day, or not under the root.
+    Raises WrongInput at the place where the leaf is malformed, of another day, or not under the
+    root.
     """
-    leaf = read_document(proof.leaf, BalanceLeaf, place="$.leaf")
-    if canonical(leaf) != proof.leaf or leaf.day != day:
-        raise WrongInput("$.leaf", f"the canonical balance leaf of {day}")
+    raw = shown.leaf.encode()
+    leaf = read_document(raw, BalanceLeaf, place=f"{place}.leaf")
+    if canonical(leaf) != raw or leaf.day != day:
+        raise WrongInput(f"{place}.leaf", f"the canonical balance leaf of {day}")
     if not merkle.verify_inclusion(
-        leaf=merkle.leaf_hash(proof.leaf),
-        index=proof.index,
-        size=proof.size,
-        proof=proof.path,
+        leaf=merkle.leaf_hash(raw),
+        index=shown.index,
+        size=shown.size,
+        proof=[
+            read_hash(step, place=f"{place}.hashes[{nth}]") for nth, step in enumerate(shown.hashes)
+        ],
         root=balances_root,
     ):
-        raise WrongInput("$.path", "an inclusion proof up to the seal's balances root")
+        raise WrongInput(f"{place}.hashes", "an inclusion path up to the seal's balances root")
     return leaf
 
 

@@ -1,4 +1,4 @@
-"""The SQL of where a question is answered, and of what its proof is made: sizes, heads, seals.
+"""The SQL of where a question is answered, and under which heads: how much of which log.
 
 It only reads, as `store_queries` does.
 """
@@ -6,10 +6,9 @@ It only reads, as `store_queries` does.
 from collections.abc import Sequence
 from datetime import date
 
-from sqlalchemy import select, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger import tables
 from ledger.store import Found
 from ledger.store_queries import Known
 
@@ -53,33 +52,3 @@ async def closed_by(conn: AsyncConnection, *, day: date) -> Sequence[Found]:
             {"day": day},
         )
     ).all()
-
-
-async def sealed(conn: AsyncConnection, *, book: str, day: date) -> Found | None:
-    """The leaf, without its bytes, that sealed the last day not after that one in the book."""
-    leaf = tables.leaf
-    query = (
-        select(*(one for one in leaf.c if one.name != "bytes"))
-        .where(leaf.c.book_id == book, leaf.c.kind == "seal", leaf.c.booking_date <= day)
-        .order_by(leaf.c.position.desc())
-        .limit(1)
-    )
-    return (await conn.execute(query)).one_or_none()
-
-
-async def head_leaf(conn: AsyncConnection, *, book: str, size: int) -> Found | None:
-    """The top log's leaf, bytes and all, that holds this head of the book."""
-    leaf = tables.leaf
-    query = select(leaf.c.position, leaf.c.bytes, leaf.c.hash).where(
-        leaf.c.book_id == "top", leaf.c.leaf_id == f"head:{book}:{size}"
-    )
-    return (await conn.execute(query)).one_or_none()
-
-
-async def leaf_whole(conn: AsyncConnection, *, book: str, leaf_id: str) -> Found | None:
-    """A leaf with its verbatim bytes, which hold everyone's entries: for auditors."""
-    leaf = tables.leaf
-    query = select(leaf.c.position, leaf.c.bytes, leaf.c.hash).where(
-        leaf.c.book_id == book, leaf.c.leaf_id == leaf_id
-    )
-    return (await conn.execute(query)).one_or_none()

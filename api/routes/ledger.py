@@ -17,7 +17,7 @@ from api.database import NOBODY, SERVICE
 from api.desk import AtDesk, Desk, IdempotencyKey, Work
 from api.identity import any_member, may
 from api.reperformance import reference
-from api.routes.log_proofs import witnessing
+from api.routes.ledger_proofs import witnessing
 from ledger import evidence, notes, publishing
 from ledger import service as ledger
 from ledger.errors import NotAllowed, WrongInput
@@ -73,7 +73,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     note: str
 
 
-class Proof(msgspec.Struct, frozen=True, kw_only=True):
+class TreeProof(msgspec.Struct, frozen=True, kw_only=True):
     """An RFC 6962 proof, hashes in hex, bottom up."""
 
     book: str
@@ -172,23 +172,23 @@ async def book_head(desk: AtDesk, book: FromPath[str], size: FromQuery[int | Non
 @get("/v1/books/{book:str}/proofs/inclusion", guards=[any_member()], tags=TAGS)
 async def inclusion(
     desk: AtDesk, book: FromPath[str], position: FromQuery[int], size: FromQuery[int]
-) -> Proof:
+) -> TreeProof:
     """That the leaf at a position is in the tree of a published size (RFC 6962 2.1.1)."""
     hashes = await desk.ask(
         lambda conn: publishing.inclusion(conn, book=book, position=position, size=size)
     )
-    return Proof(book=book, size=size, hashes=[digest.hex() for digest in hashes])
+    return TreeProof(book=book, size=size, hashes=[digest.hex() for digest in hashes])
 
 
 @get("/v1/books/{book:str}/proofs/consistency", guards=[any_member()], tags=TAGS)
 async def consistency(
     desk: AtDesk, book: FromPath[str], old_size: FromQuery[int], new_size: FromQuery[int]
-) -> Proof:
+) -> TreeProof:
     """That the tree of the new size only added to the tree of the old one (RFC 6962 2.1.2)."""
     hashes = await desk.ask(
         lambda conn: publishing.consistency(conn, book=book, old_size=old_size, new_size=new_size)
     )
-    return Proof(book=book, size=new_size, hashes=[digest.hex() for digest in hashes])
+    return TreeProof(book=book, size=new_size, hashes=[digest.hex() for digest in hashes])
 
 
 @get("/v1/log/checkpoint", security=[{}], tags=["log"], media_type=MediaType.TEXT)
@@ -206,13 +206,13 @@ async def top_head(request: Request[Any, Any, Any]) -> Response[bytes]:
 @get("/v1/log/proofs/consistency", security=[{}], tags=["log"])
 async def top_consistency(
     request: Request[Any, Any, Any], old_size: FromQuery[int], new_size: FromQuery[int]
-) -> Proof:
+) -> TreeProof:
     """That the top log only grew between two sizes, public, for witnesses."""
     async with request.app.state.database.transaction(NOBODY, read_only=True) as conn:
         hashes = await publishing.consistency(
             conn, book=publishing.TOP, old_size=old_size, new_size=new_size
         )
-    return Proof(book=publishing.TOP, size=new_size, hashes=[digest.hex() for digest in hashes])
+    return TreeProof(book=publishing.TOP, size=new_size, hashes=[digest.hex() for digest in hashes])
 
 
 @post("/v1/log/cosignatures", guards=[may("confirm-payment")], tags=["log"])

@@ -3,17 +3,19 @@
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import asyncpg
 import msgspec
 import pytest
 
 from api.cli import run
-from ledger import notes, proven, receipts
+from api.settings import asyncpg_dsn
+from ledger import notes, proven
 from ledger.documents import canonical
 from ledger.errors import WrongInput
 from ledger.notes import COSIGNATURE_V1, ED25519, Policy, VerifierKey
-from ledger.signatures import decode_base64, encode_base64
 from tests.api.populated import FACILITY
 from tests.facility_house import Deal, formed
 from tests.house import NAME, House, key_of
@@ -21,6 +23,7 @@ from tests.syndicate.facility_case import WAN
 
 BOOK = FACILITY.facility
 CASH = {"party": "hzbank", "code": "cash", "currency": "CNY"}
+ACCOUNT = {**CASH, "counterparty": "", "ref": ""}
 
 
 def policy(threshold: int) -> Policy:
@@ -54,30 +57,42 @@ async def proof_of_balance(house: House, person: str = "auditor-auditor", **quer
     return await house[person].get(f"/v1/books/{BOOK}/balance-proof", **asked)
 
 
-def checked(document: Any, trusted: Policy | None) -> proven.Proven:
-    return proven.check(msgspec.json.encode(document), trusted)
+def checked(document: Any, trusted: Policy) -> proven.Verdict:
+    """The verdict on what was answered, as it comes out of a file."""
+    read = proven.read(msgspec.json.encode(document))
+    return proven.verify(read, trusted, leaf_hash=None)
 
 
 async def test_a_balance_at_a_closed_day_is_proved_offline(lent: House) -> None:
     document = await proof_of_balance(lent)
     found = checked(document, policy(1))
-    assert found.verified, found.problem
-    assert found.says == {
-        "book": BOOK,
+    assert found.verified, found.why
+    assert found.balance == {
+        "account": ACCOUNT,
         "day": "2024-03-01",
-        "account": {**CASH, "counterparty": "", "ref": ""},
         "balance_minor": -1500 * WAN,
     }
-    assert (found.trust, found.cosigned_by) == ("policy", ("cib",))
+    assert found.proved[0].startswith(
+        f"at the close of 2024-03-01 account cash of hzbank in book {BOOK} stood at -15000000.00"
+    )
+    assert found.witnesses == ["cib"]
     strict = checked(document, policy(2))
     assert not strict.verified
-    assert strict.problem is not None
-    assert "cosigned by 1 of the 2" in strict.problem
-    assert checked(document, None).trust == "self"
+    assert strict.why == "1 of the 2 cosignatures the policy asks for"
     stranger = Policy(log=policy(0).log, witnesses=(), threshold=0)
     assert checked(document, stranger).verified
     other = msgspec.structs.replace(stranger, log=VerifierKey(NAME, ED25519, key_of("x").public))
     assert not checked(document, other).verified
+
+
+async def test_the_receipt_in_the_proof_of_a_balance_is_the_one_of_its_seal(lent: House) -> None:
+    auditor = lent["auditor-auditor"]
+    document = await proof_of_balance(lent)
+    seals = (await auditor.get(f"/v1/books/{BOOK}/records", kind="seal"))["records"]
+    (seal,) = [one for one in seals if one["position"] == document["receipt"]["position"]]
+    path = f"/v1/books/{BOOK}/records/{seal['record']}/receipt"
+    assert await auditor.get(path) == document["receipt"]
+    assert checked(document["receipt"], policy(1)).verified
 
 
 async def test_a_bank_proves_its_own_balance_and_nobody_elses(lent: House) -> None:
@@ -93,54 +108,51 @@ async def test_a_bank_proves_its_own_balance_and_nobody_elses(lent: House) -> No
     await lent["auditor-auditor"].get("/v1/books/nowhere/balance-proof", **asked, expect=404)
 
 
-async def test_a_record_is_proved_with_its_bytes_to_an_auditor_only(lent: House) -> None:
-    page = await lent["auditor-auditor"].get(f"/v1/books/{BOOK}/entries", party="hzbank", limit=1)
-    record = page["entries"][0]["record"]
-    path = f"/v1/books/{BOOK}/records/{record}/proof"
-    whole = await lent["auditor-auditor"].get(path)
-    assert checked(whole, policy(1)).verified
-    assert json.loads(decode_base64(whole["record"]["leaf"], size=None, place="$"))["entries"]
-    without = await lent["hzbank-officer"].get(path)
-    assert without["record"]["leaf"] is None
-    assert "record" not in without["says"]
-    found = checked(without, policy(1))
-    assert found.verified
-    assert found.says["leaf_hash"] == whole["record"]["leaf_hash"]
-
-
-def altered_base64(text: str) -> str:
-    raw = decode_base64(text, size=None, place="$")
-    return encode_base64(raw.replace(b'"', b"'", 1))
-
-
 def flipped(text: str) -> str:
     return ("0" if text[0] != "0" else "1") + text[1:]
 
 
+def said(document: Any, **changes: Any) -> None:
+    """The balance leaf says something else, canonically."""
+    leaf = json.loads(document["balance"]["leaf"])
+    document["balance"]["leaf"] = canonical({**leaf, **changes}).decode()
+
+
+def cut(proof: str, *more: str) -> str:
+    """The log proof with other hashes in place of its last one."""
+    path, separator, note = proof.partition("\n\n")
+    return "\n".join([*path.split("\n")[:-1], *more]) + separator + note
+
+
 Alter = Callable[[Any], Any]
 ALTERATIONS: dict[str, Alter] = {
-    "another amount said": lambda d: d["says"].update(balance_minor=-1),
-    "another day said": lambda d: d["says"].update(day="2024-03-02"),
-    "another account said": lambda d: d["says"]["account"].update(party="cib"),
-    "another book said": lambda d: d["says"].update(book="fac-other"),
-    "one thing more said": lambda d: d["says"].update(note="trust me"),
-    "balance leaf": lambda d: d["balance"].update(leaf=altered_base64(d["balance"]["leaf"])),
+    "another amount said": lambda d: said(d, balance_minor=-1),
+    "another day said": lambda d: said(d, day="2024-03-02"),
+    "another account said": lambda d: said(d, account={**ACCOUNT, "party": "cib"}),
+    "another book said": lambda d: d["receipt"].update(book="fac-other"),
+    "one thing more said": lambda d: said(d, note="trust me"),
+    "balance leaf": lambda d: d["balance"].update(leaf=d["balance"]["leaf"].replace('"', "'", 1)),
     "balance path": lambda d: d["balance"]["hashes"].__setitem__(
         0, flipped(d["balance"]["hashes"][0])
     ),
+    "balance path not hex": lambda d: d["balance"]["hashes"].__setitem__(0, "zz"),
     "balance index": lambda d: d["balance"].update(index=d["balance"]["index"] + 1),
-    "seal bytes": lambda d: d["record"].update(leaf=altered_base64(d["record"]["leaf"])),
-    "seal withheld": lambda d: d["record"].update(leaf=None),
-    "seal hash": lambda d: d["record"].update(leaf_hash=flipped(d["record"]["leaf_hash"])),
-    "log position": lambda d: d["record"].update(position=d["record"]["position"] - 1),
-    "log path cut": lambda d: d["record"]["hashes"].pop(),
-    "log path not hex": lambda d: d["record"]["hashes"].__setitem__(0, "zz"),
-    "head's size": lambda d: d["record"].update(note=d["record"]["note"].replace("\n", "\n1", 1)),
-    "top leaf": lambda d: d["top"].update(leaf=altered_base64(d["top"]["leaf"])),
-    "top leaf withheld": lambda d: d["top"].update(leaf=None),
-    "top of another book": lambda d: d["top"].update(book=BOOK),
-    "log key": lambda d: d.update(log=str(VerifierKey(NAME, COSIGNATURE_V1, key_of("log").public))),
-    "the book's head as the top's": lambda d: d.update(top=d["record"]),
+    "seal bytes": lambda d: d.update(seal=d["seal"].replace('"', "'", 1)),
+    "seal withheld": lambda d: d.update(seal=""),
+    "seal hash": lambda d: d["receipt"].update(leaf_hash=flipped(d["receipt"]["leaf_hash"])),
+    "log position": lambda d: d["receipt"].update(position=d["receipt"]["position"] - 1),
+    "log path cut": lambda d: d["receipt"].update(in_book=cut(d["receipt"]["in_book"])),
+    "log path not base64": lambda d: d["receipt"].update(in_book=cut(d["receipt"]["in_book"], "z")),
+    "head's size": lambda d: d["receipt"].update(
+        in_book=d["receipt"]["in_book"].replace(f"/{BOOK}\n", f"/{BOOK}\n1", 1)
+    ),
+    "top leaf": lambda d: d["receipt"].update(head=d["receipt"]["head"].replace('"', "'", 1)),
+    "top leaf withheld": lambda d: d["receipt"].update(head=""),
+    "top of another book": lambda d: d["receipt"].update(
+        head=d["receipt"]["head"].replace('"book":"top"', f'"book":"{BOOK}"', 1)
+    ),
+    "the book's head as the top's": lambda d: d["receipt"].update(in_top=d["receipt"]["in_book"]),
+    "the top's head as the book's": lambda d: d["receipt"].update(in_book=d["receipt"]["in_top"]),
 }
 
 
@@ -151,8 +163,9 @@ async def test_a_proof_altered_anywhere_does_not_hold(lent: House) -> None:
         copy = json.loads(canonical(document))
         alter(copy)
         found = checked(copy, policy(1))
+        assert copy != document, what
         assert not found.verified, what
-        assert found.problem, what
+        assert found.why, what
     print(f"\n{len(ALTERATIONS)} alterations, all found")
 
 
@@ -160,29 +173,47 @@ async def test_a_head_signed_by_the_wrong_key_or_not_in_the_top_log_proves_nothi
     lent: House,
 ) -> None:
     document = await proof_of_balance(lent)
-    head = notes.read_checkpoint_text(notes.read_note(document["record"]["note"].encode()).text)
+    path, _, note = document["receipt"]["in_book"].partition("\n\n")
+    head = notes.read_checkpoint_text(notes.read_note(note.encode()).text)
     for signer in (key_of("forger"), key_of("log")):
         forged = msgspec.structs.replace(head, root=bytes(32))
         note = notes.sign_checkpoint(forged, name=NAME, signer=signer).decode()
-        copy = {**document, "record": {**document["record"], "note": note}}
+        copy = {**document, "receipt": {**document["receipt"], "in_book": f"{path}\n\n{note}"}}
         assert not checked(copy, policy(1)).verified
 
 
-async def test_the_command_checks_a_proof_and_answers_by_its_exit_code(
-    lent: House, tmp_path: Any, capsys: Any
+async def test_the_command_checks_either_kind_and_answers_by_its_exit_code(
+    lent: House, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     document = await proof_of_balance(lent)
-    (tmp_path / "proof.json").write_bytes(msgspec.json.encode(document))
+    file = tmp_path / "proof.json"
     (tmp_path / "policy.json").write_bytes(notes.write_policy(policy(1)))
-    words = ["proof", str(tmp_path / "proof.json"), "--policy", str(tmp_path / "policy.json")]
-    assert run(words) == 0
-    assert json.loads(capsys.readouterr().out)["says"]["balance_minor"] == -1500 * WAN
-    document["says"]["balance_minor"] += 1
-    (tmp_path / "proof.json").write_bytes(msgspec.json.encode(document))
+    words = ["proof", str(file), "--policy", str(tmp_path / "policy.json")]
+    for kept in (document, document["receipt"]):
+        file.write_bytes(msgspec.json.encode(kept))
+        assert run(words) == 0
+        answer = json.loads(capsys.readouterr().out)
+        assert answer["verified"]
+        assert len(answer["proved"]) == 2 + ("balance" in answer)
+        assert answer["not_proved"]
+        assert run([*words, "--leaf", document["receipt"]["leaf_hash"]]) == 0
+        assert run([*words, "--leaf", "0" * 64]) == 1
+        capsys.readouterr()
+        assert run(words[:2]) == 2, "whose keys count is never left to the document"
+        assert "--policy" in capsys.readouterr().err
+    leaf = document["balance"]["leaf"].replace(f":{-1500 * WAN},", f":{-1500 * WAN + 1},")
+    file.write_bytes(
+        msgspec.json.encode({**document, "balance": {**document["balance"], "leaf": leaf}})
+    )
     assert run(words) == 1
-    assert json.loads(capsys.readouterr().out)["problem"] == "$.says: not what the leaves say"
-    (tmp_path / "proof.json").write_bytes(b"{}")
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["verified"], answer["proved"]) == (False, [])
+    assert answer["why"].startswith("$.balance.hashes: expected an inclusion path")
+    file.write_bytes(b"{}")
     assert run(words) == 2
+    refused = capsys.readouterr()
+    assert refused.out == ""
+    assert "$.v: expected liandai.receipt/v1 or liandai.balance-proof/v1" in refused.err
 
 
 async def test_entries_come_with_proofs_where_they_are_asked_for(lent: House) -> None:
@@ -209,32 +240,78 @@ async def test_entries_come_with_proofs_where_they_are_asked_for(lent: House) ->
 
 
 async def test_a_proof_ends_at_a_head_that_so_many_have_cosigned(lent: House) -> None:
-    page = await lent["auditor-auditor"].get(f"/v1/books/{BOOK}/entries", party="hzbank", limit=1)
-    record = f"/v1/books/{BOOK}/records/{page['entries'][0]['record']}/proof"
     await lent["hzbank-operations"].post("/v1/books", {"book": "own-hzbank-later"})
     await lent["hzbank-operations"].post(
         "/v1/books/own-hzbank-later/accounts", {"code": "cash", "ref": "", "currency": "CNY"}
     )
     await lent.publish()
-    assert checked(await proof_of_balance(lent, witnessed=1), policy(1)).cosigned_by == ("cib",)
-    whole = await lent["auditor-auditor"].get(record, witnessed=1, witnesses="hzbank,cib")
-    assert checked(whole, policy(1)).verified
+    assert checked(await proof_of_balance(lent, witnessed=1), policy(1)).witnesses == ["cib"]
+    some = await proof_of_balance(lent, witnessed=1, witnesses="hzbank,cib")
+    assert checked(some, policy(1)).verified
     path = f"/v1/books/{BOOK}/balance-proof"
     asked = {**CASH, "day": "2024-03-01"}
-    early = await lent["auditor-auditor"].get(path, **asked, witnessed=2, expect=409)
-    assert early["code"] == "not-yet-witnessed"
-    both = await lent["auditor-auditor"].get(path, **asked, witnessed=1, top_size=1, expect=422)
-    assert both["place"] == "top_size"
-    short = await lent["auditor-auditor"].get(path, **asked, top_size=0, expect=409)
-    assert "that the proof is to end at" in short["detail"]
+    auditor = lent["auditor-auditor"]
+    for query, status, code in (
+        ({"witnessed": 2}, 409, "not-yet-witnessed"),
+        ({"witnessed": 1, "witnesses": "hzbank"}, 409, "not-yet-witnessed"),
+        ({"witnessed": 0}, 422, "wrong-input"),
+        ({"witnesses": "cib"}, 422, "wrong-input"),
+        ({"witnessed": 1, "top_size": 1}, 400, "unknown-parameter"),
+    ):
+        refused = await auditor.get(path, **asked, **query, expect=status)
+        assert refused["code"] == code, query
 
 
-async def test_a_receipt_and_a_proof_are_told_apart_by_name(lent: House) -> None:
-    page = await lent["auditor-auditor"].get(f"/v1/books/{BOOK}/entries", party="hzbank", limit=1)
-    record = f"/v1/books/{BOOK}/records/{page['entries'][0]['record']}"
-    receipt = await lent["auditor-auditor"].get(f"{record}/receipt")
-    with pytest.raises(WrongInput, match="`liandai receipt`"):
-        proven.check(msgspec.json.encode(receipt), None)
-    proof = await lent["auditor-auditor"].get(f"{record}/proof")
-    with pytest.raises(WrongInput, match="`liandai proof`"):
-        receipts.read_receipt(msgspec.json.encode(proof))
+async def test_a_balance_whose_seal_is_not_published_yet_has_no_proof_yet(lent: House) -> None:
+    await lent["operator"].post("/v1/business-days", {"through": "2024-03-04"})
+    path = f"/v1/books/{BOOK}/balance-proof"
+    asked = {**CASH, "day": "2024-03-04"}
+    early = await lent["hzbank-officer"].get(path, **asked, expect=409)
+    assert early["code"] == "not-yet-published"
+    await lent.publish()
+    assert (await lent["hzbank-officer"].get(path, **asked))["v"] == "liandai.balance-proof/v1"
+
+
+async def test_a_balance_that_is_not_as_it_was_sealed_is_not_proved(
+    lent: House, database_url: str
+) -> None:
+    """Whoever runs the database alters it past every trigger, and the seal tells."""
+    owner = await asyncpg.connect(asyncpg_dsn(database_url))
+    await owner.execute("SET session_replication_role = replica")
+    for statement, restored in (
+        (
+            "UPDATE ledger.entry SET balance_after_minor = balance_after_minor + 1 "
+            f"WHERE book_id = '{BOOK}'",
+            "UPDATE ledger.entry SET balance_after_minor = balance_after_minor - 1 "
+            f"WHERE book_id = '{BOOK}'",
+        ),
+        (
+            "UPDATE ledger.leaf SET bytes = bytes || ' '::bytea "
+            f"WHERE book_id = '{BOOK}' AND kind = 'seal'",
+            "UPDATE ledger.leaf SET bytes = rtrim(bytes, ' '::bytea) "
+            f"WHERE book_id = '{BOOK}' AND kind = 'seal'",
+        ),
+    ):
+        await owner.execute(statement)
+        path = f"/v1/books/{BOOK}/balance-proof"
+        asked = {**CASH, "day": "2024-03-01"}
+        refused = await lent["auditor-auditor"].get(path, **asked, expect=409)
+        assert refused["code"] == "not-as-sealed"
+        await owner.execute(restored)
+        assert checked(await proof_of_balance(lent), policy(1)).verified
+    await owner.close()
+
+
+async def test_a_record_has_a_receipt_and_no_other_proof(lent: House) -> None:
+    auditor = lent["auditor-auditor"]
+    page = await auditor.get(f"/v1/books/{BOOK}/entries", party="hzbank", limit=1)
+    path = f"/v1/books/{BOOK}/records/{page['entries'][0]['record']}"
+    await auditor.get(f"{path}/proof", expect=404)
+    document = await auditor.get(f"{path}/receipt")
+    assert document == await lent["hzbank-officer"].get(f"{path}/receipt"), "for either the same"
+    found = checked(document, policy(1))
+    assert found.verified
+    assert found.balance is None
+    assert found.leaf_hash == (await auditor.get(path))["leaf_hash"]
+    with pytest.raises(WrongInput, match=r"\$\.v"):
+        proven.read(canonical({**document, "v": "liandai/v1/proof"}))

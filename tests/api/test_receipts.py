@@ -76,7 +76,7 @@ async def test_a_member_keeps_a_receipt_that_holds_offline(house: House, tmp_pat
     assert (await officer.get(uncovered, expect=409, witnessed=2))["code"] == "not-yet-witnessed"
     (tmp_path / "kept.json").write_text(json.dumps(kept))
     (tmp_path / "policy.json").write_bytes(notes.write_policy(trusting))
-    arguments = ["receipt", str(tmp_path / "kept.json"), "--policy", str(tmp_path / "policy.json")]
+    arguments = ["proof", str(tmp_path / "kept.json"), "--policy", str(tmp_path / "policy.json")]
     assert cli.run([*arguments, "--leaf", promised]) == 0
     assert cli.run([*arguments, "--leaf", "0" * 64]) == 1
 

@@ -5,38 +5,11 @@ import json
 import msgspec
 import pytest
 
-from ledger import merkle, notes, receipts
+from ledger import notes, proven, receipts
 from ledger.errors import WrongInput
 from ledger.notes import Policy, VerifierKey
-from ledger.receipts import LogProof, Receipt
-from tests.ledger.installation import NAME, WITNESSES, Installation, hashes, key, told
-
-
-def receipt_of(of: Installation, book: str, position: int) -> Receipt:
-    """The receipt as the service makes it, of the last heads there are."""
-    book_note = of.checkpoints[book][-1]
-    size = notes.read_checkpoint_text(notes.read_note(book_note).text).size
-    top = of.books["top"]
-    (at,) = [
-        index for index, raw in enumerate(top) if json.loads(raw)["id"] == f"head:{book}:{size}"
-    ]
-    return Receipt(
-        v="liandai.receipt/v1",
-        book=book,
-        position=position,
-        leaf_hash=merkle.leaf_hash(of.books[book][position]).hex(),
-        in_book=proof(of.books[book][:size], position, book_note),
-        head=top[at].decode(),
-        in_top=proof(top, at, of.checkpoints["top"][-1]),
-    )
-
-
-def proof(leaves, index, note, **more):
-    node = merkle.lookup_in(hashes(leaves))
-    path = merkle.inclusion_proof(index=index, size=len(leaves), node=node)
-    return receipts.write_proof(
-        LogProof(index=index, hashes=tuple(path), checkpoint=note, **more)
-    ).decode()
+from tests.ledger.installation import NAME, WITNESSES, Installation, key, told
+from tests.ledger.proof_documents import holding, log_proof, receipt_of
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +29,15 @@ def test_every_record_of_every_book_has_a_receipt_that_holds(story, book, leaves
         assert verdict.verified, verdict
         assert verdict.witnesses == list(WITNESSES)
         assert verdict.size == leaves
-        assert "why" not in verdict.document()
+        assert len(verdict.proved) == 2
+        assert f"leaf {position} of book {book}" in verdict.proved[0]
+        assert "cosigned by hzbank, cib, czbank" in verdict.proved[1]
+        assert {"why", "balance"}.isdisjoint(verdict.document())
 
 
 def test_a_receipt_goes_through_a_file(story):
     receipt = receipt_of(story, "fac-1", 3)
-    assert receipts.read_receipt(msgspec.json.encode(receipt)) == receipt
+    assert proven.read(msgspec.json.encode(receipt)) == receipt
 
 
 # ---- receipts that do not
@@ -100,11 +76,13 @@ def test_each_part_of_a_receipt_is_bound_to_the_others(story):
         "a head that is no leaf": altered(good, head="{}"),
         "deep nonsense": altered(good, head="[" * 10_000),
         "a lone surrogate": altered(good, in_book="\ud800"),
+        "a leaf hash in another spelling": altered(good, leaf_hash=good.leaf_hash.upper()),
     }
     for what, receipt in cheats.items():
         verdict = receipts.verify(receipt, story.policy, leaf_hash=None)
         assert not verdict.verified, what
         assert verdict.why, what
+        assert not verdict.proved, what
 
 
 def test_a_receipt_about_another_leaf_than_promised_does_not_hold(story):
@@ -120,6 +98,12 @@ def test_a_head_that_too_few_cosigned_does_not_count():
     assert not verdict.verified
     assert verdict.why == "1 of the 2 cosignatures the policy asks for"
     assert receipts.verify(receipt, told(threshold=1).policy, leaf_hash=None).verified
+    assert verdict.not_proved == receipts.verify(receipt, told().policy, leaf_hash=None).not_proved
+    trusting = Policy(log=of.policy.log, witnesses=(), threshold=0)
+    alone = receipts.verify(receipt, trusting, leaf_hash=None)
+    assert alone.verified
+    assert alone.proved[1].endswith("cosigned by nobody")
+    assert "no witness is asked for" in alone.not_proved[-1]
 
 
 def test_another_world_with_other_keys_does_not_count(story):
@@ -135,15 +119,12 @@ def test_another_world_with_other_keys_does_not_count(story):
     assert not verdict.verified
 
 
-def test_every_changed_byte_of_a_proof_is_found(story):
-    receipt = receipt_of(story, "fac-1", 3)
-    for part in ("in_book", "in_top", "head"):
-        text = getattr(receipt, part)
-        end = text.find("\n—") if part != "head" else len(text)
-        for place in range(0, end, 7):
-            bad = text[:place] + chr(ord(text[place]) ^ 1) + text[place + 1 :]
-            verdict = receipts.verify(altered(receipt, **{part: bad}), story.policy, leaf_hash=None)
-            assert not verdict.verified, f"{part} at {place}"
+def test_any_flipped_bit_of_a_file_makes_it_no_receipt_or_one_that_does_not_hold(story):
+    """With every witness asked for, so that a cosignature lost is one too few."""
+    policy = told(threshold=3).policy
+    raw = msgspec.json.encode(receipt_of(story, "fac-1", 3))
+    assert receipts.verify(proven.read(raw), policy, leaf_hash=None).verified
+    assert list(holding(raw, policy, range(len(raw)))) == []
 
 
 # ---- the words of a proof
@@ -152,7 +133,7 @@ def test_every_changed_byte_of_a_proof_is_found(story):
 def test_a_proof_reads_as_it_was_written(story):
     note = story.checkpoints["fac-1"][-1]
     for extra in (None, b"", b"why not"):
-        text = proof(story.books["fac-1"], 3, note, extra=extra)
+        text = log_proof(story.books["fac-1"], 3, note, extra=extra)
         found = receipts.read_proof(text.encode(), place="$")
         assert receipts.write_proof(found).decode() == text
         assert found.extra == extra
@@ -186,9 +167,19 @@ def test_a_malformed_proof_is_refused_by_its_line(story, head):
 
 def test_a_receipt_file_with_another_field_or_version_is_none(story):
     good = json.loads(msgspec.json.encode(receipt_of(story, "fac-1", 3)))
-    assert receipts.read_receipt(json.dumps(good).encode())
-    for changes in ({"v": "liandai.receipt/v2"}, {"more": 1}, {"leaf_hash": "A" * 64}):
-        with pytest.raises(WrongInput):
-            receipts.read_receipt(json.dumps({**good, **changes}).encode())
+    assert proven.read(json.dumps(good).encode())
+    for changes, place in (
+        ({"v": "liandai.receipt/v2"}, "v"),
+        ({"v": ["liandai.receipt/v1"]}, "v"),
+        ({"more": 1}, ""),
+        ({"leaf_hash": "A" * 64}, "leaf_hash"),
+        ({"head": None}, "head"),
+    ):
+        with pytest.raises(WrongInput) as refused:
+            proven.read(json.dumps({**good, **changes}).encode())
+        assert refused.value.place == f"$.{place}".rstrip(".")
+    for other in (b"{}", b"[]", b"null", b'"liandai.receipt/v1"'):
+        with pytest.raises(WrongInput, match=r"\$\.v: expected liandai\.receipt/v1 or"):
+            proven.read(other)
     assert good["v"] == "liandai.receipt/v1"
     assert NAME in good["in_book"]

@@ -65,7 +65,7 @@ def test_one_balance_is_proved_without_the_others(stood, data):
     account = data.draw(st.sampled_from(sorted(stood)))
     root = seals.balances_root(stood, salt=SALT, day=DAY)
     proof = seals.prove_balance(stood, account=account, salt=SALT, day=DAY)
-    leaf = seals.verify_balance(proof, balances_root=root, day=DAY)
+    leaf = seals.verify_balance(proof, balances_root=root, day=DAY, place="$")
     assert (leaf.account, leaf.balance_minor) == (account, stood[account])
 
 
@@ -73,25 +73,28 @@ STOOD = {Account(party, "cash", "", "", "CNY"): number for number, party in enum
 ROOT = seals.balances_root(STOOD, salt=SALT, day=DAY)
 PROOF = seals.prove_balance(STOOD, account=sorted(STOOD)[2], salt=SALT, day=DAY)
 CHEATS = {
-    "another balance": {"leaf": PROOF.leaf.replace(b'"balance_minor":2', b'"balance_minor":3')},
-    "a blank in the leaf": {"leaf": PROOF.leaf.replace(b":2,", b": 2,")},
+    "another balance": {"leaf": PROOF.leaf.replace('"balance_minor":2', '"balance_minor":3')},
+    "a blank in the leaf": {"leaf": PROOF.leaf.replace(":2,", ": 2,")},
     "another index": {"index": 1},
-    "a short path": {"path": PROOF.path[:-1]},
-    "an unknown field": {"leaf": PROOF.leaf.replace(b'"day"', b'"dai"')},
+    "an index before the first": {"index": -1},
+    "a short path": {"hashes": PROOF.hashes[:-1]},
+    "a hash in another spelling": {"hashes": (PROOF.hashes[0].upper(), *PROOF.hashes[1:])},
+    "a hash that is none": {"hashes": ("zz", *PROOF.hashes[1:])},
+    "an unknown field": {"leaf": PROOF.leaf.replace('"day"', '"dai"')},
 }
 
 
 @pytest.mark.parametrize("cheat", CHEATS)
 def test_a_changed_proof_is_refused(cheat):
     changed = msgspec.structs.replace(PROOF, **CHEATS[cheat])
-    with pytest.raises(WrongInput):
-        seals.verify_balance(changed, balances_root=ROOT, day=DAY)
+    with pytest.raises(WrongInput, match=r"\$\.(leaf|hashes)"):
+        seals.verify_balance(changed, balances_root=ROOT, day=DAY, place="$")
 
 
 @pytest.mark.parametrize("day", [date(2025, 12, 30), date(2026, 1, 1)], ids=["before", "after"])
 def test_a_proof_is_of_its_own_day_only(day):
     with pytest.raises(WrongInput):
-        seals.verify_balance(PROOF, balances_root=ROOT, day=day)
+        seals.verify_balance(PROOF, balances_root=ROOT, day=day, place="$")
 
 
 def test_a_balance_of_an_account_that_is_not_there_has_no_proof():

@@ -255,7 +255,7 @@ def served(demo: DemoRun) -> Iterator[str]:
 async def test_the_auditors_guide_is_walked_on_the_demonstration(
     demo: DemoRun, served: str, tmp_path: Path
 ) -> None:
-    """docs/guide/auditor.md word for word, and its proof checked by the command it names."""
+    """docs/guide/auditor.md word for word; its command says of the proof what it quotes."""
     taken = steps("auditor.md")
     assert len(taken) == 5
     tokens = {one.person: one.token for one in read_users(demo.home / "demo").values()}
@@ -269,8 +269,13 @@ async def test_the_auditors_guide_is_walked_on_the_demonstration(
 
         proof = await walk(taken, sign=lambda *_: None, send=send)
     (tmp_path / "proof.json").write_text(json.dumps(proof))
-    code, verdict = run("proof", tmp_path / "proof.json")
+    words = ("proof", tmp_path / "proof.json", "--policy", demo.policy)
+    code, verdict = run(*words)
     assert (code, verdict["verified"]) == (0, True)
+    assert verdict["balance"]["balance_minor"] == -656072570
+    page = (ROOT / "docs" / "guide" / "auditor.md").read_text("utf-8")
+    assert verdict["proved"][0] in " ".join(page.replace("\n> ", " ").split())
     (tmp_path / "proof.json").write_text(json.dumps(proof).replace("-656072570", "-656072571"))
-    code, verdict = run("proof", tmp_path / "proof.json")
-    assert (code, verdict["problem"]) == (1, "$.says: not what the leaves say")
+    code, verdict = run(*words)
+    assert (code, verdict["proved"]) == (1, [])
+    assert str(verdict["why"]).startswith("$.balance.hashes")

@@ -1,19 +1,14 @@
-"""What proves the logs to somebody who trusts nobody here: the keys they claim, and receipts."""
+"""The keys that the logs and their witnesses claim, for somebody who trusts nobody here."""
 
 from typing import Any
 
 import msgspec
 from litestar import Request, get
-from litestar.params import FromPath, FromQuery
 
 from api.database import SERVICE
-from api.desk import AtDesk
-from api.identity import may
 from api.installation import Installation
-from ledger import evidence, notes
-from ledger.errors import WrongInput
+from ledger import notes
 from ledger.notes import COSIGNATURE_V1, ED25519, VerifierKey
-from ledger.receipts import Receipt
 from syndicate.parties import service as parties
 from syndicate.parties.institutions import MAY, ROLES_OF
 
@@ -75,39 +70,4 @@ def _may_cosign(kind: Any) -> bool:
     return any(role in MAY["confirm-payment"] for role in ROLES_OF[kind])
 
 
-def witnessing(witnessed: int | None, witnesses: str | None) -> evidence.Witnessing | None:
-    """What a query asks of the last head's cosignatures; None where it asks nothing."""
-    if witnesses is not None and witnessed is None:
-        raise WrongInput("witnesses", "how many of them must have cosigned, in `witnessed`")
-    if witnessed is None:
-        return None
-    if not 1 <= witnessed <= notes.MAX_SIGNATURES:
-        raise WrongInput("witnessed", f"1 to {notes.MAX_SIGNATURES} witnesses")
-    return evidence.Witnessing(
-        at_least=witnessed, witnesses=tuple(witnesses.split(",")) if witnesses else None
-    )
-
-
-@get(
-    "/v1/books/{book:str}/records/{record:str}/receipt",
-    guards=[may("read-records")],
-    tags=["ledger"],
-)
-async def receipt(
-    desk: AtDesk,
-    book: FromPath[str],
-    record: FromPath[str],
-    witnessed: FromQuery[int | None] = None,
-    witnesses: FromQuery[str | None] = None,
-) -> Receipt:
-    """A receipt of one record: keep it, and verify it offline with `liandai receipt`.
-
-    It is there within a second of the record, and with `witnessed` once so many have cosigned.
-    """
-    asked = witnessing(witnessed, witnesses)
-    return await desk.ask(
-        lambda conn: evidence.receipt(conn, book=book, leaf_id=record, witnessing=asked)
-    )
-
-
-HANDLERS = (log_keys, receipt)
+HANDLERS = (log_keys,)
