@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from api import bundles, running, standby
+from api.attachments import reference
 from api.database import Database, Standing, purpose
 from api.keys import log_signer
-from api.reperformance import reference
 from api.settings import Settings, read_settings
 from ledger import evidence
 

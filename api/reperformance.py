@@ -10,8 +10,9 @@ and said to be. It joins their answers and judges nothing itself.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from api.attachments import RULES
 from ledger import bundle
-from ledger.documents import canonical, read_json
+from ledger.documents import read_json
 from ledger.errors import LiandaiError
 from ledger.leaves import Leaf
 from ledger.notes import Policy
@@ -21,19 +22,12 @@ from negotiation import reperform as negotiation
 from negotiation.beside import is_negotiation
 from syndicate.facility.reperform import FORMED, Reperformed, reperform
 from syndicate.reference import lpr, published
-from syndicate.rules.engine import show
 from syndicate.rules.packs import PACKS
 
-RULES = "rules.json"
 NOT_REPERFORMED = (
     "that the fixings and working days in the bundle are the published ones, beyond the program's",
     "readings of borrower data against consents: readings are no leaves of the log",
 )
-
-
-def reference() -> dict[str, bytes]:
-    """The tables and rule packs of this program, as a bundle's attachments by name."""
-    return {**published.documents(), RULES: canonical({"packs": _packs()})}
 
 
 def judged(files: Mapping[str, bytes], policy: Policy | None) -> dict[str, Any]:
@@ -121,17 +115,10 @@ def _compared(tables: published.Tables, given: Mapping[str, bytes]) -> list[str]
         packs = read_json(given[RULES], place=RULES)["packs"]
     except (LiandaiError, LookupError, TypeError):
         return [*lines, "rule packs: the program's own, none are named in the bundle"]
-    alike = packs == _packs()
+    alike = packs == packs()
     return [
         *lines,
         f"rule packs equal the program's: {len(PACKS)}"
         if alike
         else "rule packs named in the bundle differ from the program's, which were used",
-    ]
-
-
-def _packs() -> list[dict[str, Any]]:
-    return [
-        {"pack": pack, "versions": document["versions"], "sha256": published.digest(document)}
-        for pack, document in ((pack, show(pack)) for pack in PACKS)
     ]

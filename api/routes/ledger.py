@@ -13,10 +13,10 @@ from litestar import MediaType, Request, Response, get, post
 from litestar.params import FromPath, FromQuery, JSONBody
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.attachments import reference
 from api.database import NOBODY, SERVICE
 from api.desk import AtDesk, Desk, IdempotencyKey, Work
 from api.identity import any_member, may
-from api.reperformance import reference
 from api.routes.ledger_proofs import witnessing
 from ledger import evidence, notes, publishing
 from ledger import service as ledger
