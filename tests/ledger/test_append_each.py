@@ -3,11 +3,13 @@
 import random
 from typing import Any
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 
 from api.database import SERVICE, Database, driver_of
 from ledger import leaves, store
+from ledger import service as ledger
 from ledger.errors import Absent, LiandaiError, WrongInput
 from ledger.journal import Journal
 from ledger.leaves import Leaf
@@ -15,7 +17,16 @@ from tests.invariants import assert_invariants
 from tests.ledger import test_journal as pure
 from tests.ledger.recorded_story import LOG
 from tests.ledger.test_journal import made
-from tests.ledger.test_pendings import ALFA, any_step, append, book, dated, opened, snapshot
+from tests.ledger.test_pendings import (
+    ALFA,
+    BOOK,
+    any_step,
+    append,
+    book,
+    dated,
+    opened,
+    snapshot,
+)
 
 __all__ = ["book"]
 
@@ -133,3 +144,90 @@ async def test_books_out_of_order_or_miscounted_are_refused(book: Database) -> N
                     "SELECT ledger.append_each($1, $2, $3)", books, counts, given
                 )
         assert await snapshot(book) == before
+
+
+# ---- past the program: a member at an SQL prompt
+
+
+async def refused_with(database: Database, statement: str, *given: Any) -> str | None:
+    """The SQLSTATE with which alfa's own statement is refused; None where it is not."""
+    try:
+        async with database.transaction(ALFA) as conn:
+            await (await driver_of(conn)).fetchval(statement, *given)
+    except asyncpg.PostgresError as error:
+        return error.sqlstate
+    return None
+
+
+def raw(leaf_id: str, *, book: str) -> bytes:
+    return leaves.encode(dated(pure.paid(leaf_id, 5), book=book))
+
+
+async def test_no_count_makes_a_log_shorter_or_leaves_its_length_unknown(book: Database) -> None:
+    """A book whose size fell would be appended to no more: its next position is taken."""
+    names = ["own-alfa-a", "own-alfa-b"]
+    for name in names:
+        await opened(book, name)
+        await append(book, dated(pure.paid("first", 5), book=name))
+    before = await snapshot(book)
+    new = raw("p", book="own-alfa-b")
+    for books, counts, given in (
+        (names, [-1, 1], [new]),
+        (names, [0, 1], [new]),
+        (names, [None, 1], [new]),
+        (names, [1], [new]),
+        (["own-alfa-b"], [1, 1], [new, new]),
+        (["own-alfa-b"], [-1], []),
+        (["own-alfa-b"], [-1], None),
+        (["own-alfa-b"], [], []),
+        (["own-alfa-b"], None, None),
+        (["own-alfa-b"], [1], [None]),
+        ([], [], []),
+        (None, None, None),
+    ):
+        said = await refused_with(
+            book, "SELECT ledger.append_each($1, $2, $3)", books, counts, given
+        )
+        assert said == "LD422", (books, counts)
+        assert await snapshot(book) == before
+
+
+async def test_books_in_an_array_of_another_shape_are_refused(book: Database) -> None:
+    """Else the books would be taken in one order and their sizes in another."""
+    a, b = "own-alfa-a", "own-alfa-b"
+    for name, stands in ((a, 3), (b, 1)):
+        await opened(book, name)
+        await append(book, *(dated(pure.paid(str(n), 5), book=name) for n in range(stands)))
+    before = await snapshot(book)
+    for books, given in (
+        (f"{{{{{b}}},{{{a}}}}}", (raw("p", book=b), raw("p", book=a))),
+        (f"{{{{{a},{b}}}}}", (raw("p", book=a), raw("p", book=b))),
+        (f"[0:1]={{{a},{b}}}", (raw("p", book=a), raw("p", book=b))),
+    ):
+        statement = f"SELECT ledger.append_each('{books}'::text[], $1, $2)"
+        assert await refused_with(book, statement, [1, 1], list(given)) == "LD422", books
+        assert await snapshot(book) == before
+
+
+async def test_books_stand_in_the_order_of_their_bytes_on_both_sides(book: Database) -> None:
+    names = [f"own-alfa-a{rest}" for rest in ("", "-b", ".b", "0", "0-", "_b", "b", "b.1", "b10")]
+    for name in names:
+        await opened(book, name)
+    written = {name: [dated(pure.paid("p", 5), book=name)] for name in names}
+    assert await at_once(book, written) == dict.fromkeys(names, 0)
+    await assert_invariants(book, log=LOG)
+
+
+async def test_entries_of_nobody_are_refused(book: Database) -> None:
+    """In a joint book too, where no one party's accounts are all there are."""
+    async with book.transaction(SERVICE) as conn:
+        await ledger.open_book(
+            conn, book="fac-x", purpose="facility", lead="alfa", members=(), salt=bytes(32)
+        )
+    good = raw("p", book="fac-x")
+    nobody = good.replace(b'"party":"alfa"', b'"party":""')
+    statement = "SELECT ledger.append('fac-x', $1)"
+    assert await refused_with(book, statement, [nobody]) == "LD422"
+    assert await refused_with(book, statement, [good]) is None
+    unnamed = raw("p", book=BOOK).replace(b'"party":"alfa"', b'"party":null')
+    assert await refused_with(book, "SELECT ledger.append($1, $2)", BOOK, [unnamed]) == "LD403"

@@ -78,6 +78,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, ledger, pg_temp
 SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
+  v_held text[];
   v_sizes bigint[];  -- by book, as are the next four
   v_open date[];
   v_purposes text[];
@@ -112,17 +113,19 @@ BEGIN
   IF NOT ledger.may_write(p_books) THEN
     RAISE EXCEPTION 'no such book' USING ERRCODE = 'LD404';
   END IF;
-  SELECT array_agg(h.size), array_agg(h.open_day), array_agg(h.purpose), array_agg(h.accounts),
+  SELECT array_agg(h.book_id), array_agg(h.size), array_agg(h.open_day), array_agg(h.purpose),
+         array_agg(h.accounts),
          array_agg(CASE WHEN h.purpose IN ('house', 'headroom', 'pool') THEN coalesce((
            SELECT p.party FROM ledger.participation p WHERE p.book_id = h.book_id), '') END)
-    INTO v_sizes, v_open, v_purposes, v_accounts, v_owners
+    INTO v_held, v_sizes, v_open, v_purposes, v_accounts, v_owners
     FROM (SELECT b.book_id, b.size, b.open_day, b.purpose, b.accounts FROM ledger.book b
           WHERE b.book_id = ANY (p_books) ORDER BY b.book_id COLLATE "C" FOR NO KEY UPDATE) AS h;
-  IF cardinality(v_sizes) IS DISTINCT FROM cardinality(p_books)
-     OR cardinality(p_books) > 1 AND EXISTS (
-       SELECT 1 FROM generate_subscripts(p_books, 1) AS n
-       WHERE p_books[n] COLLATE "C" >= p_books[n + 1]) THEN
+  IF (v_held = p_books) IS NOT TRUE THEN  -- nor of another shape, or counted from another number
     RAISE EXCEPTION 'each book once, in the order of their ids' USING ERRCODE = 'LD422';
+  END IF;
+  IF cardinality(p_counts) IS DISTINCT FROM cardinality(p_books)
+     OR (1 <= ALL (p_counts)) IS NOT TRUE THEN  -- a size never falls
+    RAISE EXCEPTION 'of each book one leaf or more' USING ERRCODE = 'LD422';
   END IF;
   SELECT array_agg(w.book ORDER BY w.nth, k), array_agg(w.size + k - 1 ORDER BY w.nth, k),
          array_agg(w.day ORDER BY w.nth, k), array_agg(w.owner ORDER BY w.nth, k)
@@ -173,8 +176,8 @@ BEGIN
          array_agg(e.amount_minor), array_agg(a.account_no), array_agg(a.balance_minor),
          array_agg(DISTINCT w.book) FILTER (
            WHERE a.least_minor IS NOT NULL OR a.most_minor IS NOT NULL),
-         bool_or(e.code LIKE 'due.%' OR e.counterparty <> ''),
-         min(w.ord) FILTER (WHERE e.party <> w.owner)
+         bool_or(e.code LIKE 'due.%' OR e.counterparty <> '' OR e.party = e.counterparty),
+         min(w.ord) FILTER (WHERE w.owner IS NOT NULL AND e.party IS DISTINCT FROM w.owner)
     INTO v_of, v_lines, v_parties, v_codes, v_others, v_refs, v_currencies, v_amounts, v_numbers,
          v_balances, v_limited, v_has_debts, v_wrong
     FROM unnest(v_books, v_docs, v_whose) WITH ORDINALITY AS w(book, doc, owner, ord)
