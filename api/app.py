@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -30,7 +31,10 @@ from ledger.errors import LiandaiError
 
 STATIC = Path(__file__).parent / "static"
 PUBLISH_EVERY_SECONDS = 0.5
-"""A promise is to publish within a second; each round costs what has grown, so not more often."""
+"""A promise is to publish within a second; each round costs what has grown, so not more often.
+
+It is from beginning to beginning: what is committed just after a round took its leaves waits for
+that round, or for this long if that is more, and for the next one."""
 
 DOWNLOADS = 4
 """How many exports one process streams at once: each holds a connection while it is downloaded."""
@@ -105,8 +109,10 @@ async def _every_so_often(
     stopping: asyncio.Event,
 ) -> None:
     while not stopping.is_set():
+        begun = time.monotonic()
         await work(installation)
-        with_timeout = asyncio.wait_for(stopping.wait(), PUBLISH_EVERY_SECONDS)
+        rest = max(0.0, begun + PUBLISH_EVERY_SECONDS - time.monotonic())
+        with_timeout = asyncio.wait_for(stopping.wait(), rest)
         await asyncio.gather(with_timeout, return_exceptions=True)
 
 

@@ -7,13 +7,15 @@ signed counts only once its transaction has committed.
 import asyncio
 import json
 import secrets
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
 import asyncpg
 import pytest
 
-from api.app import publish_now
+from api.app import PUBLISH_EVERY_SECONDS, _every_so_often, publish_now
 from api.database import SERVICE, Database, driver_of
 from api.installation import Installation
 from api.settings import asyncpg_dsn
@@ -273,6 +275,26 @@ async def test_a_leaf_altered_before_publication_stops_its_book_and_no_other(
         }
         assert sizes == {"a": number - 1, "c": 1, "top": number}
         await note(books, "a", number)
+
+
+async def test_rounds_begin_half_a_second_apart_however_long_each_takes(books: Database) -> None:
+    """A pause after a long round would be added to what is promised: within a second."""
+    begun: list[float] = []
+    stopping = asyncio.Event()
+
+    async def round_of(_: Installation) -> None:
+        begun.append(time.monotonic())
+        if len(begun) == 4:
+            stopping.set()
+        await asyncio.sleep(0.8 * PUBLISH_EVERY_SECONDS)
+
+    installation = Installation(
+        name=NAME, database=books, signer=SIGNER, body_limit_bytes=1, bulk_body_limit_bytes=1
+    )
+    await _every_so_often(round_of, installation, stopping)
+    gaps = [later - earlier for earlier, later in pairwise(begun)]
+    assert min(gaps) > 0.95 * PUBLISH_EVERY_SECONDS
+    assert min(gaps) < 1.4 * PUBLISH_EVERY_SECONDS
 
 
 AT_BLOCKS = {
