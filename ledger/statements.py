@@ -20,7 +20,7 @@ from ledger.known import KnownBook
 from ledger.leaves import Actor
 from ledger.listings import Sum, page_of, size_of, sums_of
 from ledger.store import Found
-from ledger.wanted import Wanted, check_wanted
+from ledger.wanted import Wanted, check_interval, check_wanted
 
 By = Literal["booking", "value"]
 
@@ -303,9 +303,7 @@ def check_statement(account: Wanted, period: Period) -> None:
     for name in wanted.FILTERS:
         if name not in _PARTS and getattr(account, name) is not None:
             raise WrongInput(name, "no such filter on a statement, only parts of an account")
-    first, last = period.first_day, period.last_day
-    if first is not None and last is not None and first > last:
-        raise WrongInput("last_day", f"a day not before {first}")
+    check_interval("first_day", period.first_day, "last_day", period.last_day)
 
 
 def _day(text: str) -> date:

@@ -76,7 +76,7 @@ FILTERS: Final = Wanted.__struct_fields__
 
 
 def check_wanted(wanted: Wanted) -> None:
-    """Nothing: every filter is one that some entry could pass. Raises WrongInput by its name."""
+    """Nothing: the filters are ones that some entry could pass. Raises WrongInput by name."""
     for name in FILTERS:
         value = getattr(wanted, name)
         if isinstance(value, str) and (len(value) > MAX_TEXT or not _plain(value)):
@@ -87,6 +87,18 @@ def check_wanted(wanted: Wanted) -> None:
         amount = getattr(wanted, name)
         if amount is not None and not 0 <= amount <= MAX_MINOR:
             raise WrongInput(name, f"0 to {MAX_MINOR} minor units, without a sign")
+    for what in ("amount", "value", "booking"):
+        begins, ends = f"{what}_from", f"{what}_until"
+        check_interval(begins, getattr(wanted, begins), ends, getattr(wanted, ends))
+
+
+def check_interval(begins: str, first: Any, ends: str, last: Any) -> None:
+    """Nothing: an interval of these inclusive bounds, None for none, does not end before it begins.
+
+    begins, ends  what the bounds are called. Raises WrongInput that names both.
+    """
+    if first is not None and last is not None and last < first:
+        raise WrongInput(ends, f"{first} or later, as {begins} is {first}")
 
 
 def _plain(text: str) -> bool:

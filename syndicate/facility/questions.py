@@ -18,6 +18,7 @@ from ledger.entries import MAX_ENTRIES, Account
 from ledger.errors import Absent, WrongInput
 from ledger.service import HeldBook
 from ledger.store import Found
+from ledger.wanted import check_interval
 from syndicate.facility import records, store
 from syndicate.facility.checks import check_name
 from syndicate.facility.log import FacilityLog
@@ -172,6 +173,7 @@ async def statement(
     for place, name in (("party", party), ("code", code), ("ref", ref)):
         if name:
             check_name(name, place=place)
+    check_interval("booking_from", booking_from, "booking_until", booking_until)
     log = await facility_log(conn, facility=facility)
     if known_on is not None:
         known_size = await ledger.size_at_close(conn, book=facility, day=known_on)

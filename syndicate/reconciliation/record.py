@@ -89,7 +89,7 @@ def check_period(*, since: date, on: date, open_day: date) -> None:
     if on > open_day:
         raise WrongInput("on", f"a day up to the open business day {open_day}")
     if not on - MAX_PERIOD <= since <= on:
-        raise WrongInput("since", f"a day from {on - MAX_PERIOD} to {on}")
+        raise WrongInput("since", f"a day from {on - MAX_PERIOD} to {on}, as on is {on}")
 
 
 def facility_side(

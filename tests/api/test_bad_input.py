@@ -449,6 +449,43 @@ async def test_a_wrong_parameter_is_the_place_and_what_may_stand_there_is_said(
     assert (answer["place"], answer["detail"]) == (place, said)
 
 
+INTERVALS = {"first_day": "last_day"} | {
+    f"{what}_from": f"{what}_until" for what in ("amount", "value", "booking")
+}
+"""Query parameters that are the inclusive bounds of an interval, by the first one."""
+
+
+def bounds(operation: Operation) -> list[tuple[str, str]]:
+    there = {found["name"] for found in operation.parameters if found["in"] == "query"}
+    return [pair for pair in INTERVALS.items() if set(pair) <= there]
+
+
+def test_every_interval_has_both_bounds_here() -> None:
+    """A bound of a new name belongs into INTERVALS."""
+    names = {
+        found["name"] for op in OPERATIONS for found in op.parameters if found["in"] == "query"
+    }
+    assert {name for name in names if name.endswith(("_from", "_until", "_day"))} == {
+        *INTERVALS,
+        *INTERVALS.values(),
+    }
+
+
+@each(tuple(op for op in OPERATIONS if bounds(op)))
+async def test_an_interval_that_ends_before_it_begins_is_refused_by_both_names(
+    operation: Operation, shared_house: House
+) -> None:
+    headers = shared_house[operation.somebody].headers
+    for begins, ends in bounds(operation):
+        first, last = ("2", "1") if begins.startswith("amount") else ("2024-03-02", "2024-03-01")
+        next(numbers)
+        answer = await shared_house.http.get(
+            operation.url(), params={begins: first, ends: last}, headers=headers
+        )
+        refused(answer, 422, naming=begins, code="wrong-input")
+        assert answer.json()["place"] == ends
+
+
 def test_schemas_are_named_in_words() -> None:
     """A name with a module in it (two Structs of one name) belongs into `api.openapi.NAMES`."""
     assert [name for name in SCHEMAS if "_" in name] == []

@@ -270,6 +270,17 @@ class History:
 # ---- answers
 
 
+def ends_before_it_begins(filters: Filters) -> str | None:
+    """The name of the bound below its other one, if any: a question that is none."""
+    for what in ("amount", "value", "booking"):
+        bounds = [
+            filters[f"{what}_{end}"] for end in ("from", "until") if f"{what}_{end}" in filters
+        ]
+        if bounds != sorted(bounds):
+            return f"{what}_until"
+    return None
+
+
 def passing(rows: Sequence[Row], filters: Filters, *, below: int) -> list[Row]:
     """The entries below that position that pass every filter, in log order."""
     return [
