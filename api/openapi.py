@@ -61,7 +61,8 @@ PARAMETERS: Final = {
     "day": "The business day at whose close it stood",
     "draw": "The draw's id in its facility",
     "facility": "The facility's id",
-    "fact": "Kind of fact that made the entry, as `PaymentConfirmed`",
+    "fact": "Type of fact that made the entry, in full, as `PaymentConfirmed`; one that there "
+    "cannot be is refused with the list of all",
     "format": "`csv`, `xlsx` or `parquet`",
     "institution": "The institution's id",
     "key": "The key's id: the first 16 hex digits of the SHA-256 of its public half",

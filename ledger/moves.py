@@ -99,6 +99,10 @@ class Declare(msgspec.Struct, frozen=True, kw_only=True):
 Move: TypeAlias = Post | Reserve | PostPending | VoidPending | Reverse | Declare
 
 
+SUBJECTS: Final = ("OwnPosting", "OwnPending", "PendingPosted", "Reversed")
+"""Types of subjects that are made here, beside those of `journal`."""
+
+
 class Entered(msgspec.Struct, frozen=True, kw_only=True):
     """Where a batch stands: from the position `first` on, each leaf with its id and hash.
 

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.attachments import reference
 from api.database import NOBODY, SERVICE
 from api.desk import AtDesk, Desk, IdempotencyKey, Work
+from api.fact_types import check_fact
 from api.identity import any_member, may
 from api.routes.ledger_proofs import witnessing
 from ledger import evidence, notes, publishing
@@ -119,6 +120,7 @@ async def records(
     """What the book records, in log order: facts, refusals, seals of days, consents, keys."""
     page = page_of(limit)
     check_wanted(Wanted(fact=fact, source=source))
+    check_fact(fact)
     if kind is not None and kind not in evidence.ALL_KINDS:
         raise WrongInput("kind", f"one of {', '.join(evidence.ALL_KINDS)}")
 

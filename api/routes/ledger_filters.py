@@ -6,6 +6,7 @@ from typing import Literal
 from litestar.di import NamedDependency
 from litestar.params import FromQuery
 
+from api.fact_types import check_fact
 from ledger.errors import WrongInput
 from ledger.wanted import Wanted, check_wanted
 
@@ -54,6 +55,7 @@ async def provide_filters(
         booking_until=booking_until,
     )
     check_wanted(wanted)
+    check_fact(wanted.fact)
     return wanted
 
 

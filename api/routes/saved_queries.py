@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api import store_saved
 from api.database import Standing
 from api.desk import AtDesk, Desk, IdempotencyKey, Work
+from api.fact_types import check_fact
 from api.identity import may
 from ledger import listings
 from ledger.documents import convert
@@ -136,6 +137,7 @@ async def save_query(
 def _check_filters(filters: Wanted) -> None:
     try:
         check_wanted(filters)
+        check_fact(filters.fact)
     except WrongInput as error:
         raise WrongInput(f"$.filters.{error.place}", error.expected) from error
 

@@ -58,6 +58,7 @@ async def test_what_a_query_cannot_say_is_refused_when_it_is_saved(house: House)
         ({**good, "filters": {"kind": "colour"}}, "$.filters.kind"),
         ({**good, "filters": {"amount_from": -1}}, "$.filters.amount_from"),
         ({**good, "filters": {"party": "a\x01b"}}, "$.filters.party"),
+        ({**good, "filters": {"fact": "PaymentConfirm"}}, "$.filters.fact"),
         ({**good, "filters": {"amount_from": 2, "amount_until": 1}}, "$.filters.amount_until"),
     ):
         refused = await auditor.post(PATH, body, expect=422)
