@@ -93,6 +93,8 @@ PARAMETERS: Final = {
     "value_from": "Value date of this day or later",
     "value_until": "Value date of this day or before",
     "version": "Number of the version, from 1",
+    "GET /v1/books/{book}/pendings known_size": "As they stood when the log held this many leaves; "
+    "as they stand now by default",
     "GET /v1/books/{book}/accounts after": "The `next` of an earlier page",
     "GET /v1/books/{book}/statement-files format": "`csv`, `xlsx` or `camt053` (XML)",
     "GET /v1/books/{book}/statement-files on": "The day whose close is stated",

@@ -211,10 +211,15 @@ def _spoken(value: Any) -> str:
 
 
 async def standing_pendings(
-    conn: AsyncConnection, *, book: str, after: int, limit: int
+    conn: AsyncConnection, *, book: str, size: int | None, after: int, limit: int
 ) -> Sequence[Found]:
-    """The book's unresolved pendings in log order, after a position; see `store_pendings`."""
-    return await store_pendings.standing(conn, book=book, after=after, limit=limit)
+    """The book's unresolved pendings in log order, after a position; see `store_pendings`.
+
+    size  as the book was when it held so many leaves; None: as it stands now, published or not
+    """
+    if size is None:
+        return await store_pendings.standing(conn, book=book, after=after, limit=limit)
+    return await store_pendings.standing_at(conn, book=book, size=size, after=after, limit=limit)
 
 
 async def accounts(conn: AsyncConnection, *, book: str, after: int, limit: int) -> Sequence[Found]:

@@ -56,6 +56,19 @@ async def standing(conn: AsyncConnection, *, book: str, after: int, limit: int) 
     return (await conn.execute(query, {"book": book, "after": after, "limit": limit})).all()
 
 
+async def standing_at(
+    conn: AsyncConnection, *, book: str, size: int, after: int, limit: int
+) -> Sequence[Found]:
+    """As `standing`: the pendings below that log size which nothing below it had resolved."""
+    query = text(
+        f"{_LEAF_WITH_LINES} WHERE p.book_id = :book AND p.position > :after "
+        "AND p.position < :size AND coalesce(ledger.resolved_by(p.book_id, p.position), :size) "
+        ">= :size ORDER BY p.position LIMIT :limit"
+    ).columns(subject=JSONB, lines=JSONB)
+    asked = {"book": book, "size": size, "after": after, "limit": limit}
+    return (await conn.execute(query, asked)).all()
+
+
 async def accounts(conn: AsyncConnection, *, book: str, after: int, limit: int) -> Sequence[Found]:
     """Accounts with their terms and what is posted and pending, by number, after a number."""
     table = tables.account

@@ -1,7 +1,7 @@
 """What stands in a book now: pendings not yet resolved, and accounts with their terms.
 
-Answers as of this moment, for whoever must act on them; balances as of a date, as known at a log
-size, are `ledger`'s questions and never change.
+Answers as of this moment, for whoever must act on them; pendings also as known at a log size, as
+balances are (`ledger_entries`), which never changes.
 """
 
 from collections.abc import Mapping
@@ -14,9 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.desk import AtDesk
 from api.identity import may
-from ledger import house_moves
+from ledger import house_moves, known
 from ledger import service as ledger
 from ledger.errors import WrongInput
+from ledger.known import Under
 from ledger.store import Found
 
 TAGS = ["house books"]
@@ -35,7 +36,7 @@ class PendingEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PendingNow(msgspec.Struct, frozen=True, kw_only=True):
-    """A pending that stands: nothing has posted or voided it yet."""
+    """A pending that stands: nothing has posted or voided it (by then)."""
 
     pending: str
     position: int
@@ -46,9 +47,15 @@ class PendingNow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PendingsNow(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of standing pendings. next: pass it as `after`; null at the end."""
+    """A page of standing pendings. next: pass it as `after`; null at the end.
+
+    known_size  the log size they stood at, as asked; null: they stand now, published or not
+    checkpoint  the earliest published head over that size
+    """
 
     book: str
+    known_size: int | None
+    checkpoint: Under | None
     pendings: list[PendingNow]
     next: int | None
 
@@ -83,17 +90,37 @@ class AccountsNow(msgspec.Struct, frozen=True, kw_only=True):
 
 @get("/v1/books/{book:str}/pendings", guards=[may("read-ledger")], tags=TAGS)
 async def pendings(
-    desk: AtDesk, book: FromPath[str], after: FromQuery[int] = -1, limit: FromQuery[int] = 100
+    desk: AtDesk,
+    book: FromPath[str],
+    known_size: FromQuery[int | None] = None,
+    known_on: FromQuery[date | None] = None,
+    after: FromQuery[int] = -1,
+    limit: FromQuery[int] = 100,
 ) -> PendingsNow:
-    """Pendings of a book that stand now, in log order; entries of accounts that you may see."""
+    """Pendings of a book that stand now, in log order; entries of accounts that you may see.
+
+    With `known_size` or `known_on` those that stood then: asked again, the same for ever.
+    """
     page = _page(limit)
 
     async def question(conn: AsyncConnection) -> PendingsNow:
         await ledger.book(conn, book=book)
-        found = await house_moves.standing_pendings(conn, book=book, after=after, limit=page + 1)
+        at = None
+        if known_size is not None or known_on is not None:
+            at = await known.in_book(conn, book=book, known_size=known_size, known_on=known_on)
+        size = None if at is None else at.known_size
+        found = await house_moves.standing_pendings(
+            conn, book=book, size=size, after=after, limit=page + 1
+        )
         shown = [_pending(row) for row in found[:page]]
         more = len(found) > page
-        return PendingsNow(book=book, pendings=shown, next=shown[-1].position if more else None)
+        return PendingsNow(
+            book=book,
+            known_size=size,
+            checkpoint=None if at is None else at.checkpoint,
+            pendings=shown,
+            next=shown[-1].position if more else None,
+        )
 
     return await desk.ask(question)
 

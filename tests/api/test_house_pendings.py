@@ -47,6 +47,36 @@ async def standing(bank: Caller, code: str = "cash") -> tuple[int, int, int]:
     return one["balance_minor"], one["pending_debits_minor"], -one["pending_credits_minor"]
 
 
+async def test_pendings_are_listed_as_they_stood_at_a_published_size(house: House) -> None:
+    bank = await opened(house)
+    first = await bank.post(PENDINGS, transaction(9), key="pending-1")
+    await bank.post(PENDINGS, transaction(8), key="pending-2")
+    beyond = await bank.get(PENDINGS, known_size=2, expect=409)
+    assert beyond["code"] == "beyond-published"
+    await house.publish()
+    assert len((await bank.get(PENDINGS))["pendings"]) == 2
+    await bank.post(f"{PENDINGS}/{first['record']}/void")
+    stood = await bank.get(PENDINGS, known_size=2)
+    await house.publish()
+    assert await bank.get(PENDINGS, known_size=2) == stood
+    assert await house["auditor-auditor"].get(PENDINGS, known_size=2) == stood
+    assert (stood["known_size"], stood["checkpoint"]["size"]) == (2, 2)
+    sizes = {size: (await bank.get(PENDINGS, known_size=size))["pendings"] for size in range(4)}
+    names = {size: [one["pending"][7:16] for one in found] for size, found in sizes.items()}
+    both = ["pending-1", "pending-2"]
+    assert names == {0: [], 1: both[:1], 2: both, 3: both[1:]}
+    page = await bank.get(PENDINGS, known_size=2, limit=1)
+    rest = await bank.get(PENDINGS, known_size=2, limit=1, after=page["next"])
+    assert [*page["pendings"], *rest["pendings"]] == stood["pendings"]
+    now = await bank.get(PENDINGS)
+    assert (now["known_size"], now["checkpoint"]) == (None, None)
+    assert now["pendings"] == sizes[3]
+    both_given = {"known_size": 1, "known_on": FIRST_DAY.isoformat()}
+    assert (await bank.get(PENDINGS, **both_given, expect=422))["place"] == "known_on"
+    assert (await bank.get(PENDINGS, known_size=-1, expect=422))["place"] == "known_size"
+    await house["cib-operations"].get(PENDINGS, known_size=2, expect=404)
+
+
 async def test_a_pending_is_listed_until_it_is_posted_in_part(house: House) -> None:
     bank = await opened(house)
     receipt = await bank.post(PENDINGS, transaction(9), key="pending-1")

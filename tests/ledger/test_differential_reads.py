@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.database import Database, Standing
-from ledger import known, listings, service, statements
+from ledger import house_moves, known, listings, service, statements
 from ledger.documents import convert
 from ledger.errors import WrongInput
 from ledger.statements import Period
@@ -221,6 +221,29 @@ class Asking:
             naive.passing(standing, filters, below=size),
         )
 
+    async def pendings(self, conn: AsyncConnection, _: tuple[str, ...]) -> None:
+        book, limit = self.random.choice(BOOKS), self.random.choice((1, 3, 500))
+        size = self.random.randint(0, self.history.published[book])
+        found: list[Any] = []
+        while True:
+            page = await house_moves.standing_pendings(
+                conn, book=book, size=size, after=found[-1][0] if found else -1, limit=limit
+            )
+            found += map(pending_of, page)
+            if len(page) < limit:
+                break
+        self.lines += len(found)
+        self.judge("pendings", (book, size, limit), found, self.pendings_of(book, size))
+
+    def pendings_of(self, book: str, size: int) -> list[Any]:
+        """The model's: position, record and entries of each that stood then."""
+        rows = [row for row in self.history.reserved[book] if row["position"] < size]
+        stood: dict[Any, list[Any]] = {}
+        for row in naive.reserved(rows, below=size):
+            entry = (naive.account_of(row), row["amount_minor"])
+            stood.setdefault((row["position"], row["record"]), []).append(entry)
+        return [(*key, lines) for key, lines in sorted(stood.items())]
+
     async def statement(self, conn: AsyncConnection, pair: tuple[str, ...]) -> None:
         parts = ("party", "code", "counterparty", "ref", "currency")
         names = tuple(name for name in pair if name in parts) or (self.random.choice(parts),)
@@ -261,6 +284,11 @@ class Asking:
         self.judge("statement", (book, filters, by, first, last, asked), found, expected)
 
 
+def pending_of(row: Any) -> tuple[Any, ...]:
+    lines = [(naive.account_of(line), line["amount_minor"]) for line in row.lines]
+    return (row.position, row.leaf_id, lines)
+
+
 def plain(row: Any) -> tuple[Any, ...]:
     names = ("book", "position", "line", "amount_minor", "value_date", "booking_date", "record")
     rest = ("kind", "corrects", "of")
@@ -295,7 +323,7 @@ def sums_of(found: Any) -> list[tuple[Any, ...]]:
 @pytest.mark.timeout(3_600 if CAMPAIGN else 600)
 async def test_every_answer_is_the_naive_models(database: Database, history: History) -> None:
     asking = Asking(history, seed=7)
-    kinds = (asking.entries, asking.joined, asking.trial, asking.statement)
+    kinds = (asking.entries, asking.joined, asking.trial, asking.statement, asking.pendings)
     number = 0
     while sum(asking.asked.values()) < QUERIES:
         async with database.transaction(AUDITOR, read_only=True) as conn:
@@ -344,4 +372,17 @@ async def test_a_sample_over_http_is_the_naive_models_too(house: House) -> None:
         everything = naive.passing(history.rows[book], filters, below=history.published[book])
         assert sums_of(convert(joined, listings.JoinedEntries).sums) == naive.sums(everything)
         compared += 3
+    sizes = {book: range(history.published[book] + 1) for book in BOOKS}
+    for book, size in ((name, size) for name, found in sizes.items() for size in found):
+        listed = await auditor.get(f"/v1/books/{book}/pendings", known_size=size, limit=500)
+        assert listed["known_size"] == size
+        assert [
+            (
+                one["position"],
+                one["pending"],
+                [(naive.account_of(line), line["amount_minor"]) for line in one["entries"]],
+            )
+            for one in listed["pendings"]
+        ] == asking.pendings_of(book, size)
+        compared += 1
     print(f"\n{compared} answers over HTTP, 0 differences")

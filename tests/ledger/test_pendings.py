@@ -293,6 +293,11 @@ async def test_who_left_a_book_is_not_told_what_resolved_a_pending_later(joint: 
             rows = await store_pendings.standing(conn, book=JOINT, after=-1, limit=10)
             return [row.leaf_id for row in rows]
 
+    async def standing_at(party: str, size: int) -> list[str]:
+        async with joint.transaction(Standing("liandai_app", party)) as conn:
+            rows = await store_pendings.standing_at(conn, book=JOINT, size=size, after=-1, limit=10)
+            return [row.leaf_id for row in rows]
+
     await append(joint, dated(pure.pending("p", 5), book=JOINT))
     await append(joint, dated(pure.pending("q", 5), book=JOINT))
     await append(joint, dated(pure.void("v", "q"), book=JOINT))
@@ -304,6 +309,13 @@ async def test_who_left_a_book_is_not_told_what_resolved_a_pending_later(joint: 
     assert [await asked(by.format(at), "gamma") for at in (0, 1)] == [None, None]
     assert (await standing("beta"), await standing("alfa")) == (["p"], [])
     assert await standing("gamma") == []
+    stood = {
+        "alfa": [[], ["p"], ["p", "q"], ["p"], []],
+        "beta": [[], ["p"], ["p", "q"], ["p"], ["p"]],
+        "gamma": [[]] * 5,
+    }
+    for party, expected in stood.items():
+        assert [await standing_at(party, size) for size in range(5)] == expected, party
     for party in ("alfa", "beta"):
         with pytest.raises(Exception, match="permission denied"):
             await asked("SELECT resolved_by FROM ledger.pending", party)
