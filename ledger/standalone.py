@@ -281,20 +281,20 @@ def examine(files, policy, here, books):  # ---- the bundle; `here` is where the
     return [f"the book {book}, which the top log names and which is not here" for book in sorted({*heads} - found)]
 def verify(files, policy):
     here, found = {}, {"verified": True, "trust": "policy" if policy else "self", "not_proved": NOT_PROVED, "books": {}}
-    try: found["not_proved"] = NOT_PROVED + examine(files, policy, here, found["books"])
-    except Exception as error:  # whatever the bytes: what cannot be taken does not hold
-        found |= {"verified": False, "first_wrong": {"why": f"{error!r}", **here}}
+    try: found["not_proved"] = NOT_PROVED + examine(files, policy, here, found["books"])  # else it does not hold
+    except Exception as error: found |= {"verified": False, "first_wrong": {"why": f"{error!r}", **here}}
     return found
-def main(folder, option="--policy", policy=None):
-    files, root = {}, pathlib.Path(folder)
+def main(*words):
+    need(len(words) in (1, 3) and words[1:2] in ((), ("--policy",)), "one BUNDLE, and one FILE after --policy")
+    files, root = {}, pathlib.Path(words[0])
     for path in root.rglob("*"):
         if path.is_symlink() or not path.is_dir() or not any(path.iterdir()):
             plain = path.is_file() and not path.is_symlink()
             files[path.relative_to(root).as_posix() + "/" * (not plain)] = path.read_bytes() if plain else b""
-    is_bundle = re.search(r"(?m)^(manifest\.note$|policy\.json$|books/)", "\n".join(files))
-    need(is_bundle and option == "--policy", "BUNDLE [--policy FILE], a bundle's folder and a file of keys")
-    answer = verify(files, read_policy(pathlib.Path(policy).read_bytes()) if policy else None)
-    return print(json.dumps(answer, ensure_ascii=False)) or int(not answer["verified"])
+    need(re.search(r"(?m)^(manifest\.note$|policy\.json$|books/)", "\n".join(files)), f"a bundle's folder, not {root}")
+    try: policy = read_policy(pathlib.Path(words[2]).read_bytes()) if words[2:] else None
+    except Exception: need(False, f"a file of keys, not {words[2]}")
+    return print(json.dumps(said := verify(files, policy), ensure_ascii=False)) or int(not said["verified"])
 if __name__ == "__main__":
     try: sys.exit(main(*sys.argv[1:]))
-    except Exception as error: sys.exit(print(f"verify_liandai: {error}", file=sys.stderr) or 2)
+    except Exception as e: sys.exit(print("usage: verify_liandai.py BUNDLE [--policy FILE]:", e, file=sys.stderr) or 2)

@@ -286,14 +286,31 @@ def test_it_runs_alone_and_answers_with_one_document_and_an_exit_code(tmp_path):
     assert (done.returncode, json.loads(done.stdout)["first_wrong"]["file"]) == (1, "extra/")
 
 
+ONE_BUNDLE = "one BUNDLE, and one FILE after --policy"
+
+
 @pytest.mark.parametrize(
-    "arguments", [[], ["none"], ["bundle", "--policy", "none"], ["bundle", "--key", "policy.json"]]
+    ("arguments", "expected"),
+    [
+        ([], ONE_BUNDLE),
+        (["bundle", "--policy"], ONE_BUNDLE),
+        (["bundle", "--key", "policy.json"], ONE_BUNDLE),
+        (["bundle", "policy.json"], ONE_BUNDLE),
+        (["bundle", "--policy", "policy.json", "more"], ONE_BUNDLE),
+        (["none"], "a bundle's folder, not none"),
+        (["policy.json"], "a bundle's folder, not policy.json"),
+        (["bundle", "--policy", "none"], "a file of keys, not none"),
+        (["bundle", "--policy", "notes.txt"], "a file of keys, not notes.txt"),
+        (["bundle", "--policy", "bundle/books"], "a file of keys, not bundle/books"),
+    ],
 )
-def test_what_is_no_bundle_or_policy_is_one_line_and_exit_2(tmp_path, arguments):
+def test_what_is_no_bundle_or_policy_is_one_line_of_usage_and_exit_2(tmp_path, arguments, expected):
     laid_out(FILES, tmp_path / "bundle")
     (tmp_path / "policy.json").write_bytes(notes.write_policy(POLICY))
+    (tmp_path / "notes.txt").write_bytes(b"no keys")
     done = run(*arguments, cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    usage = "usage: verify_liandai.py BUNDLE [--policy FILE]: expected "
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{usage}{expected}\n")
 
 
 # ---- pendings, reversals and limits: the tables and steps of the pure machine's own test
