@@ -190,7 +190,7 @@ async def register_key(work: Registration, *, institution: str, public_key: str)
     fact = KeyRegistered(
         institution=institution, key=signatures.key_id(public), public_key=public_key
     )
-    known = await keys(work.conn)
+    known = await keys(work.conn, named=[fact.key])
     if fact.key in known:
         raise AlreadyRegistered("this key was registered before", key=fact.key)
     signatures.evolve_key(known, fact, at=work.now)
@@ -207,15 +207,17 @@ async def register_key(work: Registration, *, institution: str, public_key: str)
 
 async def revoke_key(work: Registration, *, institution: str, key: str) -> None:
     """The key speaks for nobody any more; what it signed before still stands."""
-    known = await keys(work.conn)
+    known = await keys(work.conn, named=[key])
     if key not in known or known[key].institution != institution or known[key].until is not None:
         raise Absent(f"no live key {key} of {institution}")
     await store.revoke_key(work.conn, key=key, revoked_at=work.now)
     await _record(work, KeyRevoked(institution=institution, key=key), kind="key")
 
 
-async def keys(conn: AsyncConnection) -> dict[str, RegisteredKey]:
-    """Every key ever registered, by id, with the time it was live."""
+async def keys(
+    conn: AsyncConnection, *, named: Sequence[str] | None = None
+) -> dict[str, RegisteredKey]:
+    """Every key ever registered, or those of these ids alone, by id, with the time it was live."""
     return {
         row.key: RegisteredKey(
             institution=row.institution,
@@ -223,7 +225,7 @@ async def keys(conn: AsyncConnection) -> dict[str, RegisteredKey]:
             since=row.registered_at,
             until=row.revoked_at,
         )
-        for row in await store.keys(conn)
+        for row in await store.keys(conn, named=named)
     }
 
 
@@ -235,7 +237,7 @@ async def check_signed(
     place: str,
 ) -> None:
     """Nothing: each statement's key is live for its institution, and each signature holds."""
-    known = await keys(conn)
+    known = await keys(conn, named=[statement.key for statement in statements])
     for statement in statements:
         try:
             signatures.check_statement(statement, keys=known, at=now)

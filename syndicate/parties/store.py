@@ -72,10 +72,12 @@ async def add_person(
     )
 
 
-async def keys(conn: AsyncConnection) -> Sequence[Found]:
-    """Every key ever registered with the time it was revoked, or None."""
+async def keys(conn: AsyncConnection, *, named: Sequence[str] | None) -> Sequence[Found]:
+    """The keys of these ids, or every key ever registered, with the time it was revoked or None."""
     key, gone = tables.institution_key, tables.key_revocation
     query = select(key, gone.c.revoked_at).outerjoin(gone, gone.c.key == key.c.key)
+    if named is not None:
+        query = query.where(key.c.key.in_(named))
     return (await conn.execute(query.order_by(key.c.registered_at, key.c.key))).all()
 
 

@@ -1,5 +1,9 @@
 """Institutions, people, tokens and keys come on board over HTTP, and nobody else's token opens."""
 
+from typing import Any
+
+from sqlalchemy import event
+
 from ledger.signatures import encode_base64
 from tests.house import House, key_of
 
@@ -74,6 +78,26 @@ async def test_a_bank_registers_its_own_key_and_nobody_elses(house: House) -> No
     assert own["institution"] == "hzbank"
     low_order = {"public_key": encode_base64(bytes(32))}
     await house["hzbank-approver"].post("/v1/institutions/hzbank/keys", low_order, expect=422)
+
+
+async def test_registering_a_key_reads_no_keys_but_its_own(house: House) -> None:
+    """However many there are in the installation."""
+    read: list[int] = []
+
+    def count(_conn: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if "FROM syndicate.institution_key" in statement:
+            read.append(cursor.rowcount)
+
+    engine = house.installation.database._engine.sync_engine
+    event.listen(engine, "after_cursor_execute", count)
+    key = {"public_key": encode_base64(key_of("third key of hzbank").public)}
+    registered = await house["hzbank-approver"].post("/v1/institutions/hzbank/keys", key)
+    again = await house["hzbank-approver"].post("/v1/institutions/hzbank/keys", key, expect=409)
+    path = f"/v1/institutions/hzbank/keys/{registered['key']}"
+    await house["hzbank-approver"].send("DELETE", path, key=None, expect=200)
+    event.remove(engine, "after_cursor_execute", count)
+    assert again["code"] == "already-registered"
+    assert read == [0, 1, 1]
 
 
 async def test_capital_figures_are_readable_by_their_bank_alone(house: House) -> None:
