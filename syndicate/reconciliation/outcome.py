@@ -39,7 +39,9 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """One reconciliation (对账), fixed for ever.
 
     version           1 for the first statement of the day, one more for each that corrects it
-    known_size, size  of the book's log: as known then, and with everything that counts by the day
+    known_size        how many leaves of the book's log were known: a published size of it
+    size              how many of those count on the day `on`: our figures are the book's at this
+                      size; leaves after it are of later days and only explain what is late
     codes             the mapping of its version; version 0 where the bank has none
     statement_sha256  of the file as it was sent
     """

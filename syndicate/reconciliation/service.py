@@ -57,6 +57,7 @@ class Submitted(msgspec.Struct, frozen=True, kw_only=True):
 
     supersedes  the day's statement before this one, which stays on record
     breaks      how many lines differ, by cause
+    known_size  how many leaves of the book's log were known: the published size it was made at
     record      the leaf that commits to the outcome
     """
 
@@ -75,7 +76,11 @@ class Submitted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counted(msgspec.Struct, frozen=True, kw_only=True):
-    """A reconciliation in numbers. attested_at: when the bank signed it, null before."""
+    """A reconciliation in numbers.
+
+    known_size   how many leaves of the book's log were known: the published size it was made at
+    attested_at  when the bank signed it, null before
+    """
 
     reconciliation: str
     bank: str
@@ -88,6 +93,10 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True):
     submitted_at: datetime
     attested_at: datetime | None
     attested_position: int | None
+
+
+LENDER = "a bank of this facility: only loans are reconciled here; house books by any owner"
+"""What a protector is not: see decision 8."""
 
 
 # ---- our side
@@ -114,7 +123,7 @@ async def our_side(
         return await _house_side(conn, book=book, owner=bank, since=since, on=on, size=size)
     log, held = await questions.facility_book(conn, facility=book)
     if bank not in log.state.terms.seats:
-        raise NotAParty(bank, needed="a bank of this facility")
+        raise NotAParty(bank, needed=LENDER)
     check_period(since=since, on=on, open_day=held.open_day)
     size = await ledger.known_size(conn, book=book, asked=known_size)
     known = await mappings(conn, bank=bank)

@@ -100,7 +100,11 @@ class BreakList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attested(msgspec.Struct, frozen=True, kw_only=True):
-    """The bank agreed to the whole: as of the day, known at the size. record: the leaf of it."""
+    """The bank agreed to the whole.
+
+    known_size  how many leaves of the book's log were known: the published size it was made at
+    record      the leaf that says so
+    """
 
     reconciliation: str
     on: date

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from tests.api.surface import counts
+from tests.api.surface import SCHEMAS, counts
 from tests.facility_house import Deal, formed
 from tests.house import House
 from tests.stories.test_reconciliation import file, table
@@ -127,6 +127,42 @@ async def test_another_day_or_kind_of_file_is_another_request(
     for other in ({"on": "2024-03-04"}, {"media_type": "application/xml"}):
         answer = await send(shared_house, "cib", book, content, key="same-key-1", **other)
         assert answer.json()["code"] == "key-reused"
+
+
+async def test_a_protector_reconciles_its_own_book_and_no_facility(
+    deal: Deal, shared_house: House
+) -> None:
+    house, own = shared_house, "own-guarantor-core"
+    protector = house["guarantor-operations"]
+    await protector.post("/v1/books", {"book": own})
+    entries = [
+        {"code": code, "ref": "", "currency": "CNY", "amount_minor": amount}
+        for code, amount in (("cash", 5), ("suspense", -5))
+    ]
+    body = {"value_date": DAY, "reference": "g-1", "entries": entries}
+    await protector.post(f"/v1/books/{own}/transactions", body)
+    await house.publish()
+    ours = await side(house, "guarantor", own)
+    answer = await send(house, "guarantor", own, ours)
+    assert answer.status_code == 201, answer.text
+    submitted = answer.json()
+    assert submitted["matched"] > 0
+    assert set(submitted["breaks"].values()) <= {0}
+    refused = (await send(house, "guarantor", FACILITY.facility, ours)).json()
+    assert (refused["status"], refused["code"]) == (403, "not-a-party")
+    assert "only loans are reconciled here" in refused["detail"]
+
+
+def test_every_reconciliation_says_what_its_sizes_are() -> None:
+    answers = {
+        name: schema
+        for name, schema in SCHEMAS.items()
+        if {"known_size", "reconciliation"} <= schema.get("properties", {}).keys()
+    }
+    assert len(answers) == 4
+    for name, schema in answers.items():
+        for field in {"known_size", "size"} & schema["properties"].keys():
+            assert f"\n{field} " in schema["description"], name
 
 
 # ---- cash that is late

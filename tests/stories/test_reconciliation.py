@@ -317,6 +317,7 @@ async def each_sees_what_is_its_own(house: House) -> None:
     assert stranger["reconciliations"] == []
     wrong = await send(house, "guarantor-operations", b"x", key="guar-0001", expect=403)
     assert wrong["code"] == "not-a-party"
+    assert "only loans are reconciled here" in wrong["detail"]
     rows = table(await side(house, "auditor-auditor", "csv", bank="cib"))
     assert {row["loan_no"] for row in rows} == {"JJ-d1-cib"}
     stolen = await send(house, "hzbank-operations", file(rows), key="hz-stolen", expect=422)
