@@ -387,6 +387,7 @@ async def test_a_filter_that_cannot_be_read_is_never_left_out(
             )
             try:
                 refused(answer, 400, naming=found["name"], code="wrong-parameter")
+                assert answer.json()["place"] == found["name"]
             except AssertionError as error:
                 raise AssertionError(f"{found['name']}={value[:30]}: {error}") from error
     for name in needed:
@@ -395,6 +396,57 @@ async def test_a_filter_that_cannot_be_read_is_never_left_out(
             operation.method, path, params=rest, headers=headers
         )
         refused(answer, 400, naming=name, code="wrong-parameter")
+
+
+def of_the_right_type(schema: dict[str, Any]) -> tuple[str, ...]:
+    """What the schema allows and no question can mean; () where it says itself what can be."""
+    if wrong_values(schema):
+        kinds = [resolved(found) for found in schema.get("oneOf", [schema])]
+        return ("-1",) if any(found.get("type") == "integer" for found in kinds) else ()
+    return ("\x01", "x" * 300)
+
+
+@each(
+    tuple(
+        op
+        for op in OPERATIONS
+        if not op.takes_key and any(p["in"] == "query" for p in op.parameters)
+    )
+)
+async def test_what_only_the_service_can_judge_is_no_unreadable_request(
+    operation: Operation, shared_house: House
+) -> None:
+    """400 is for what the document already excludes; a 422 names the parameter."""
+    headers = {} if operation.public else shared_house[operation.somebody].headers
+    path, _, query = operation.url().partition("?")
+    needed = dict(pair.split("=") for pair in query.split("&") if pair)
+    for found in operation.parameters:
+        if found["in"] != "query":
+            continue
+        for value in of_the_right_type(found["schema"]):
+            next(numbers)
+            answer = await shared_house.http.request(
+                operation.method, path, params=needed | {found["name"]: value}, headers=headers
+            )
+            said = f"{found['name']}={value[:9]!r}: {answer.status_code} {answer.text[:200]}"
+            assert answer.status_code in (200, 404, 409, 422), said
+            if answer.status_code == 422:
+                problem = answer.json()
+                assert (problem["code"], problem["place"]) == ("wrong-input", found["name"]), said
+
+
+@each(tuple(op for op in OPERATIONS if not op.takes_key and "{" in op.path))
+async def test_a_number_in_a_path_that_is_none_is_no_path(
+    operation: Operation, shared_house: House
+) -> None:
+    headers = {} if operation.public else shared_house[operation.somebody].headers
+    for found in operation.parameters:
+        if found["in"] == "path" and found["schema"].get("type") == "integer":
+            for value in ("one", "1.0", "1e3", "0x1"):
+                next(numbers)
+                url = operation.path.replace(f"{{{found['name']}}}", value)
+                answer = await shared_house.http.request(operation.method, url, headers=headers)
+                refused(answer, 404, code="not-found")
 
 
 def has_word_in_path(operation: Operation) -> bool:
