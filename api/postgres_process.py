@@ -43,7 +43,9 @@ _PASSING_TROUBLE = re.compile(r"lock file|shared memory block|could not bind")
 
 _SERVER_SETTINGS = {
     "max_connections": "100",
-    "shared_buffers": "128MB",
+    # A night that moves a million positions writes some 3 GB of log: two checkpoints, not ten.
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
     "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",
@@ -60,6 +62,11 @@ _SERVER_SETTINGS = {
 }
 
 
+_MEGABYTE = 2**20
+_LEAST_BUFFERS_MB, _MOST_BUFFERS_MB = 128, 1024
+_CONTAINER_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")  # cgroups, version 2 and 1
+
+
 class DidNotStart(EmbeddedFailure):
     """PostgreSQL was run and refused."""
 
@@ -70,6 +77,26 @@ class Address:
 
     folder: Path | None
     port: int
+
+
+def memory_bytes(cgroup: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """The machine's memory, or the container's where that is less; None where nothing tells."""
+    found = []
+    with suppress(ValueError, OSError):  # a system that does not know the names
+        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    for name in _CONTAINER_LIMITS:
+        with suppress(ValueError, OSError):  # no container, or its limit is the word `max`
+            found.append(int((cgroup / name).read_text()))
+    return min((size for size in found if size > 0), default=None)
+
+
+def buffers_mb(memory: int | None) -> int:
+    """PostgreSQL's shared buffers: an eighth of so many bytes of memory, 128 MB to 1 GB.
+
+    What is not theirs is the system's file cache, the service's, and other programs'.
+    """
+    eighth = (memory or 0) // 8 // _MEGABYTE
+    return min(max(eighth, _LEAST_BUFFERS_MB), _MOST_BUFFERS_MB)
 
 
 def make_cluster(programs: Programs, base: Path, account: Account | None, password: str) -> Path:
@@ -182,6 +209,7 @@ def _locale(major: int) -> list[str]:
 
 def _command(programs: Programs, folder: Path, address: Address) -> list[str]:
     settings = _SERVER_SETTINGS | {
+        "shared_buffers": f"{buffers_mb(memory_bytes())}MB",
         "port": str(address.port),
         "listen_addresses": "" if address.folder else "127.0.0.1",
         "unix_socket_directories": str(address.folder or ""),

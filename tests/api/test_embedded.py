@@ -29,7 +29,7 @@ from api.embedded import (
     discard,
     start,
 )
-from api.postgres_process import end_leftover
+from api.postgres_process import buffers_mb, end_leftover, memory_bytes
 from tests.given import ROOT
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root lends PostgreSQL an account")
@@ -195,6 +195,54 @@ def settings_in_force(kept: Path) -> dict[str, str]:
     with start(kept) as server:
         rows = ask(server.raw_dsn(), "SELECT name || '=' || setting FROM pg_settings")
     return dict(row.split("=", 1) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("memory_mb", "buffers"),
+    [
+        # memory  shared buffers
+        (None, 128),  # a system that does not tell
+        (512, 128),
+        (1_024, 128),
+        (1_032, 129),
+        (4_096, 512),
+        (8_184, 1_023),
+        (8_192, 1_024),
+        (65_536, 1_024),
+    ],
+)
+def test_an_eighth_of_the_memory_is_shared_from_128_mb_to_1_gb(
+    memory_mb: int | None, buffers: int
+) -> None:
+    assert buffers_mb(None if memory_mb is None else memory_mb * 2**20) == buffers
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "counts"),
+    [
+        # cgroup file                      holds        counts
+        ("memory.max", "67108864\n", True),
+        ("memory/memory.limit_in_bytes", "67108864\n", True),
+        ("memory/memory.limit_in_bytes", "9223372036854771712\n", False),
+        ("memory.max", "max\n", False),
+    ],
+)
+def test_a_containers_memory_counts_where_it_is_less_than_the_machines(
+    tmp_path: Path, name: str, limit: str, counts: bool
+) -> None:
+    whole = memory_bytes(tmp_path)
+    assert whole is not None
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(limit)
+    assert memory_bytes(tmp_path) == (67_108_864 if counts else whole)
+
+
+def test_the_server_runs_with_the_buffers_chosen_for_the_machine(kept: Path) -> None:
+    with start(kept) as server:
+        (pages,) = ask(
+            server.raw_dsn(), "SELECT setting FROM pg_settings WHERE name = 'shared_buffers'"
+        )
+    assert int(pages) * 8192 == buffers_mb(memory_bytes()) * 2**20
 
 
 def test_text_is_ordered_by_code_point_and_letters_of_all_scripts_have_case(kept: Path) -> None:
