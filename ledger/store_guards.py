@@ -81,7 +81,11 @@ SELECT format('function %s.%s(%s) owner %s %s %s %s set %s body %s', n.nspname, 
   CASE WHEN f.prosecdef THEN 'as owner' ELSE 'as caller' END,
   CASE f.provolatile WHEN 'v' THEN 'volatile' WHEN 's' THEN 'stable' ELSE 'immutable' END,
   coalesce(array_to_string(f.proconfig, '; '), '-'),
-  left(encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex'), 32))
+  left(encode(sha256(convert_to(f.prosrc || coalesce((
+    -- an aggregate has no text of its own: it is the functions that it calls
+    SELECT concat_ws(' ', g.aggtransfn, g.aggfinalfn, g.aggcombinefn, g.aggmtransfn,
+                     g.aggminvtransfn, g.aggmfinalfn, g.agginitval, g.aggminitval)
+    FROM pg_aggregate g WHERE g.aggfnoid = f.oid), ''), 'UTF8')), 'hex'), 32))
 FROM pg_proc f JOIN pg_namespace n ON n.oid = f.pronamespace
   JOIN pg_language l ON l.oid = f.prolang
 WHERE n.nspname = ANY (:schemas)

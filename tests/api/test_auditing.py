@@ -37,6 +37,22 @@ async def test_the_guards_on_record_are_those_the_migrations_make(database: Data
     assert GUARDS.read_text("utf-8").splitlines() == found, f"{REWRITE}=1 writes them anew"
 
 
+async def test_an_aggregate_that_calls_another_function_is_another_guard(
+    database: Database, database_url: str, guards: list[str]
+) -> None:
+    async with _owner(database_url) as conn:
+        await conn.execute(
+            text(
+                "CREATE OR REPLACE AGGREGATE ledger.total(bigint) "
+                "(sfunc = pg_catalog.int8mi, stype = bigint)"
+            )
+        )
+    async with database.transaction(AUDITOR, read_only=True) as conn:
+        found = await store_guards.guards(conn, schemas=SCHEMAS)
+    (line,) = set(guards) - set(found)
+    assert line.startswith("function ledger.total(bigint) ")
+
+
 # ---- what the guards on record must be, whatever is recorded: a rewrite must not bless a mistake
 
 MAY_CHANGE = {

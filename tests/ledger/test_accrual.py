@@ -32,6 +32,9 @@ ME = Standing("liandai_app", OWNER)
 ACTOR = Actor(institution=OWNER, user="someone")
 
 
+LOAN = ("loan.principal", "loan.interest")
+
+
 def own(code: str, ref: str = "") -> Account:
     return Account(OWNER, code, "", ref, "CNY")
 
@@ -306,6 +309,30 @@ async def test_many_accruals_take_as_many_leaves_as_they_need(house_book: Databa
     assert await next_morning(house_book, DAY + timedelta(days=1), command="accrual:x") == 3
     assert await next_morning(house_book, DAY + timedelta(days=1), command="accrual:y") == 0
     await holds(house_book, follows=False)
+
+
+async def test_a_day_that_moves_every_account_writes_to_no_index_of_accounts(
+    house_book: Database,
+) -> None:
+    """A page has room for the new balances beside the old ones (heap-only tuples)."""
+    names = [f"l{n}" for n in range(300)]
+    entries = [Entry(own(code, n), 10**8) for n in names for code in LOAN]
+    await post(house_book, (*entries, Entry(own("income"), -len(entries) * 10**8)), day=DAY)
+    for name in names:
+        await set_to(house_book, terms(name), name=f"set:{name}")
+    day = DAY + timedelta(days=1)
+    async with house_book.transaction(SERVICE) as conn:
+        await ledger.close_day(conn, book=BOOK, next_day=day, recorded_at=datetime.now(UTC))
+    async with house_book.transaction(SERVICE) as conn:
+        held = await ledger.hold(conn, book=BOOK)
+        await accrual_service.accrue(conn, held=held, command="a:1", now=datetime.now(UTC))
+        moved = await conn.execute(
+            text(
+                "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables "
+                "WHERE relid = 'ledger.account'::regclass"
+            )
+        )
+    assert moved.one() == (301, 301)
 
 
 async def test_a_rate_alters_from_the_open_day_on_and_nothing_else_does(
