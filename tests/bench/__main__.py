@@ -10,12 +10,21 @@ import platform
 import sys
 import time
 
-from tests.bench import asof, computing, day_close, plain, posting, publishing, starting
+from tests.bench import asof, computing, day_close, lasting, plain, posting, publishing, starting
 from tests.bench.bare import bare
 from tests.bench.figures import SHORT
 from tests.bench.stage import stage
 
-SECTIONS = ("plain", "posting", "publishing", "day_close", "asof", "starting", "computing")
+SECTIONS = (
+    "plain",
+    "posting",
+    "publishing",
+    "day_close",
+    "asof",
+    "starting",
+    "lasting",
+    "computing",
+)
 
 
 def main(wanted: list[str]) -> int:
@@ -34,6 +43,9 @@ def main(wanted: list[str]) -> int:
             case "posting":
                 with stage(64) as house:
                     asyncio.run(posting.measured(house))
+            case "lasting":
+                with stage(64) as house:
+                    asyncio.run(lasting.measured(house))
             case "plain":
                 with bare() as database:
                     asyncio.run(plain.measured(database))
