@@ -134,6 +134,7 @@ async def _bare(conn: Any, book: str, size: int, spent: Spent) -> float:
     begun = time.perf_counter()
     with spending(spent):
         async with conn.transaction():
+            await conn.execute("SET LOCAL work_mem = '64MB'")  # as ours has
             await conn.execute(BARE[0])
             await conn.execute(BARE[1], book)
             await conn.execute(BARE[2], book)
