@@ -15,7 +15,7 @@ serve: runtime ## keep a server with that story running; prints its address, use
 	@exec .venv/bin/liandai serve --demo
 
 test: dev ## run all tests, the checks of style, types and imports among them
-	@exec .venv/bin/python -m pytest -q
+	@exec .venv/bin/python -m tests
 
 bench: dev ## measure; every figure beside the one it is a ratio of
 	@exec .venv/bin/python -m tests.bench
