@@ -10,7 +10,7 @@ and said to be. It joins their answers and judges nothing itself.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from api.attachments import RULES
+from api import attachments
 from ledger import bundle
 from ledger.documents import read_json
 from ledger.errors import LiandaiError
@@ -112,10 +112,10 @@ def _compared(tables: published.Tables, given: Mapping[str, bytes]) -> list[str]
         f"years of working days equal the program's: {years}",
     ]
     try:
-        packs = read_json(given[RULES], place=RULES)["packs"]
+        packs = read_json(given[attachments.RULES], place=attachments.RULES)["packs"]
     except (LiandaiError, LookupError, TypeError):
         return [*lines, "rule packs: the program's own, none are named in the bundle"]
-    alike = packs == packs()
+    alike = packs == attachments.packs()
     return [
         *lines,
         f"rule packs equal the program's: {len(PACKS)}"

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from api import reperformance
+from api import attachments
 from api.reperformance import judged
 from ledger import bundle, leaves, merkle, signatures
 from ledger.documents import canonical
@@ -260,7 +260,7 @@ def bundled(of: Installation, *, without: str | None = None) -> dict[str, bytes]
     now.publish()
     if without is not None:
         del now.books[without]
-    attached = reperformance.reference()
+    attached = attachments.reference()
     return bundle.write(replace(now.contents(), attachments=attached), signer=now.signer)
 
 

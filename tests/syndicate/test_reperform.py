@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from api import reperformance
+from api import attachments
 from api.reperformance import judged
 from ledger import bundle, leaves
 from ledger.entries import Entry, debt
@@ -180,7 +180,7 @@ def lived(forged: dict[str, Forge] | None = None, *, until: str = "2024-12-25") 
 
 
 def bundled(of: Installation, tables: published.Tables = published.OWN) -> dict[str, bytes]:
-    attached = {**reperformance.reference(), **published.documents(tables)}
+    attached = {**attachments.reference(), **published.documents(tables)}
     return bundle.write(replace(of.contents(), attachments=attached), signer=of.signer)
 
 
