@@ -481,8 +481,9 @@ ROWS: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
     (
         "a note that nobody signed",
         (
-            "UPDATE ledger.checkpoint SET note = overlay(note placing 'B' from length(note) - 30) "
-            "WHERE book_id = 'fac-test' AND size = 10",
+            "UPDATE ledger.checkpoint SET note = overlay(note placing "
+            "CASE substr(note, length(note) - 30, 1) WHEN 'B' THEN 'C' ELSE 'B' END "
+            "from length(note) - 30) WHERE book_id = 'fac-test' AND size = 10",
         ),
         {"I13": "fac-test 10: the checkpoint of this size: "},
     ),
