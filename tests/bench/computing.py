@@ -11,11 +11,12 @@ from ledger.documents import canonical
 from ledger.entries import Account, Entry
 from ledger.verify import verify
 from negotiation.clearing import clear
-from tests.bench.figures import SHORT, per_second, ratio, table
+from tests.bench.figures import FULL, SHORT, per_second, ratio, table
 from tests.ledger.installation import Installation
 from tests.negotiation.test_clearing import large_book
 
-ENTRIES = 20_000 if SHORT else 100_000
+ENTRIES = 20_000 if SHORT else 1_000_000 if FULL else 100_000
+"""Half of them leaves: each posts two."""
 LEAVES = 100_000 if SHORT else 400_000
 
 

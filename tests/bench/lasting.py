@@ -33,7 +33,8 @@ async def measured(stage: Stage) -> None:
     for look in range(1, LOOKS + 1):
         await asyncio.sleep(60 * MINUTES / LOOKS)
         rows.append((f"{MINUTES * look / LOOKS:.1f} min", *_figures()))
-    posted = sum(await asyncio.gather(*posting))
+    ended = await asyncio.gather(*posting, return_exceptions=True)
+    posted = sum(one for one in ended if isinstance(one, int))
     for line in lines:
         line.close()
     table(
@@ -41,6 +42,9 @@ async def measured(stage: Stage) -> None:
         ("after", "server MB", "PostgreSQL MB, pages it shares counted once"),
         rows,
     )
+    for one in ended:
+        if isinstance(one, BaseException):
+            raise one
 
 
 def _figures() -> tuple[str, str]:
